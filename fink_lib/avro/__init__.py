@@ -1,0 +1,1 @@
+"""Avro as alerts use it: schemas, containers, messages, columns."""

@@ -1,0 +1,154 @@
+"""The SIMBAD and Gaia of a synthetic sky, as local catalogues marked synthetic.
+
+Format: Parquet with ``ra``, ``dec`` (degrees), ``name`` and the catalogue's columns; the schema's metadata give the
+catalogue's name, a version that depends on the rows only, and the circles of sky that it covers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fink_lib.errors import ConfigError
+from fink_lib.simulator.synthetic.cadence import Field
+from fink_lib.simulator.synthetic.night import SyntheticNight
+from fink_lib.simulator.synthetic.population import STARS, Kind
+
+SIMBAD_SCHEMA = pa.schema(
+    [("ra", pa.float64()), ("dec", pa.float64()), ("name", pa.string()), ("main_type", pa.string())]
+)
+GAIA_SCHEMA = pa.schema(
+    [
+        ("ra", pa.float64()),
+        ("dec", pa.float64()),
+        ("name", pa.string()),
+        ("DR3Name", pa.string()),
+        ("Plx", pa.float32()),
+        ("e_Plx", pa.float32()),
+        ("VarFlag", pa.int32()),
+    ]
+)
+BYSTANDERS = 200
+"""Stars and galaxies of a field that have no alert, and so keep a cross-match honest."""
+
+_KNOWN = {  # part of a kind that SIMBAD has, and the types under which it does
+    Kind.RR_LYRAE: (0.9, ("RRLyr",)),
+    Kind.ECLIPSING: (0.8, ("EB*",)),
+    Kind.LONG_PERIOD: (0.9, ("LPV*", "Mira")),
+    Kind.AGN: (0.85, ("QSO", "QSO", "Seyfert_1", "AGN")),
+    Kind.SN_IA: (0.7, ("Galaxy",)),
+    Kind.SN_II: (0.7, ("Galaxy",)),
+    Kind.MICROLENSING: (0.1, ("Star",)),
+}
+_WITH_PARALLAX = 0.9
+_METADATA = ("fink_catalog", "fink_version", "fink_coverage", "fink_synthetic")
+
+
+def write_snapshots(sky: SyntheticNight, folder: Path) -> list[Path]:
+    """Write or extend ``simbad.parquet`` and ``gaia.parquet``.
+
+    Snapshots of other synthetic skies stay in the files; rows of the same sky are the same, so a second run with one
+    seed changes nothing.
+
+    Raises
+    ------
+    ConfigError
+        If a file there is a real snapshot: it would be mixed with inventions.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    cones = [field.cone for field in sky.fields]
+    tables = {"simbad": _simbad(sky), "gaia": _gaia(sky)}
+    paths = {name: folder / f"{name}.parquet" for name in tables}
+    merged = {name: _merged(name, table, cones, paths[name]) for name, table in tables.items()}
+    for name, table in merged.items():
+        part = paths[name].with_suffix(".part")
+        pq.write_table(table, part)
+        part.replace(paths[name])
+    return list(paths.values())
+
+
+def _merged(name: str, table: pa.Table, cones: list[list[float]], path: Path) -> pa.Table:
+    if path.exists():
+        old = pq.read_table(path)
+        metadata = old.schema.metadata or {}
+        if metadata.get(b"fink_synthetic") != b"1":
+            raise ConfigError(f"{path} is a snapshot of the real sky; move it away or set another FINK_HOME")
+        table = pa.concat_tables([old.cast(table.schema), table])
+        cones = [*json.loads(metadata[b"fink_coverage"]), *cones]
+    table = _unique(table).sort_by([("dec", "ascending"), ("ra", "ascending"), ("name", "ascending")])
+    coverage = json.dumps(sorted(set(map(tuple, cones))))
+    values = (name, _digest(table), coverage, "1")
+    return table.replace_schema_metadata(dict(zip(_METADATA, values, strict=True)))
+
+
+def _unique(table: pa.Table) -> pa.Table:
+    """Keep one row per name, the newest."""
+    last = {name: row for row, name in enumerate(table.column("name").to_pylist())}
+    return table.take(pa.array(sorted(last.values())))
+
+
+def _digest(table: pa.Table) -> str:
+    sha = hashlib.sha256()
+    for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        sha.update(repr(row).encode())
+    return f"synthetic-{sha.hexdigest()[:16]}"
+
+
+def _simbad(sky: SyntheticNight) -> pa.Table:
+    rows: list[tuple[float, float, str, str]] = []
+    for place, seen in enumerate(sky.observed):
+        rng = _rng(sky, place, 10)
+        people = seen.population
+        for number in sky.alert_objects(place).tolist():
+            part, types = _KNOWN.get(Kind(people.kind[number]), (0.0, ("",)))
+            if rng.random() < part:
+                ra, dec = float(seen.around.host_ra[number]), float(seen.around.host_dec[number])
+                rows.append((ra, dec, _name(sky, place, number), types[number % len(types)]))
+        for extra, ra, dec in _bystanders(rng, seen.field):
+            rows.append((ra, dec, _name(sky, place, -1 - extra), "Galaxy" if extra % 3 == 0 else "Star"))
+    return pa.Table.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], schema=SIMBAD_SCHEMA)
+
+
+def _gaia(sky: SyntheticNight) -> pa.Table:
+    rows: list[tuple[float, float, str, str, float | None, float | None, int]] = []
+    for place, seen in enumerate(sky.observed):
+        rng = _rng(sky, place, 11)
+        listed = seen.population.of(*STARS, Kind.AGN)
+        for number in sky.alert_objects(place).tolist():
+            if not listed[number] or seen.population.mag[number] > 20.5:
+                continue
+            parallax: tuple[float | None, float | None] = None, None
+            if rng.random() < _WITH_PARALLAX:
+                parallax = float(seen.around.parallax[number]), float(seen.around.parallax_error[number])
+            ra, dec = float(seen.population.ra[number]), float(seen.population.dec[number])
+            variable = int(rng.random() < 0.8)
+            rows.append((ra, dec, _name(sky, place, number), _gaia_name(sky, place, number), *parallax, variable))
+        for extra, ra, dec in _bystanders(rng, seen.field):
+            number = -1 - extra
+            plx = float(rng.exponential(0.8))
+            rows.append((ra, dec, _name(sky, place, number), _gaia_name(sky, place, number), plx, 0.05, 0))
+    columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), GAIA_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(columns, schema=GAIA_SCHEMA)
+
+
+def _bystanders(rng: np.random.Generator, field: Field) -> Iterator[tuple[int, float, float]]:
+    ra, dec = field.random_positions(rng, BYSTANDERS)
+    return zip(range(BYSTANDERS), ra.tolist(), dec.tolist(), strict=True)
+
+
+def _rng(sky: SyntheticNight, place: int, purpose: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([sky.seed, purpose, place])))
+
+
+def _name(sky: SyntheticNight, place: int, number: int) -> str:
+    return f"SYN {sky.night}-{sky.seed}-{sky.count} {place}.{number}"
+
+
+def _gaia_name(sky: SyntheticNight, place: int, number: int) -> str:
+    return f"Gaia DR3 {int(hashlib.sha256(_name(sky, place, number).encode()).hexdigest(), 16) % 10**18}"
