@@ -1,0 +1,179 @@
+"""The tables of the lake: their columns, what one row is, and who writes them.
+
+Every table is partitioned by ``night`` (``YYYYMMDD`` of the alert's own time). Columns that depend on the survey
+(the alert itself, the Fink columns) come from the survey's file; everything else is declared here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from fink_lib.surveys.base import Survey
+
+UTC_US = pa.timestamp("us", "UTC")
+STRING_MAP = pa.map_(pa.string(), pa.string())
+PARTITION = "night"
+
+INGEST = pa.struct(
+    [
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("kafka_time", UTC_US),
+        ("wire_format", pa.string()),
+        ("schema_version", pa.string()),
+        ("sha256", pa.string()),
+        ("ingested", UTC_US),
+        ("batch", pa.string()),
+    ]
+)
+"""Where a row of ``raw`` came from; ``batch`` is the stream2raw batch id, which also finds its cutouts."""
+
+PROCESS = pa.struct(
+    [
+        ("started", UTC_US),
+        ("ended", UTC_US),
+        ("batch", pa.string()),
+        ("broker_version", pa.string()),
+        ("science_version", pa.string()),
+    ]
+)
+"""When and by which version a row of ``science`` was made; not part of the content hash."""
+
+_NIGHT = pa.field(PARTITION, pa.string())
+
+_SHARED: dict[str, pa.Schema] = {
+    "cutouts": pa.schema(
+        [
+            ("alert_id", pa.int64()),
+            ("batch", pa.string()),
+            ("science", pa.binary()),
+            ("template", pa.binary()),
+            ("difference", pa.binary()),
+            _NIGHT,
+        ]
+    ),
+    "quarantine": pa.schema(
+        [
+            ("survey", pa.string()),
+            ("topic", pa.string()),
+            ("partition", pa.int32()),
+            ("offset", pa.int64()),
+            ("kafka_timestamp", UTC_US),
+            ("key", pa.binary()),
+            ("headers", STRING_MAP),
+            ("wire_format", pa.string()),
+            ("schema_id", pa.string()),
+            ("reason", pa.string()),
+            ("detail", pa.string()),
+            ("sha256", pa.string()),
+            ("payload", pa.binary()),
+            ("batch", pa.string()),
+            _NIGHT,
+        ]
+    ),
+    "rejected": pa.schema(
+        [
+            ("alert_id", pa.int64()),
+            ("topic", pa.string()),
+            ("partition", pa.int32()),
+            ("offset", pa.int64()),
+            ("reason", pa.string()),
+            ("batch", pa.string()),
+            _NIGHT,
+        ]
+    ),
+    "sent": pa.schema(
+        [
+            ("alert_id", pa.int64()),
+            ("filter", pa.string()),
+            ("filter_version", pa.string()),
+            ("topic", pa.string()),
+            ("partition", pa.int32()),
+            ("offset", pa.int64()),
+            ("sent_time", UTC_US),
+            ("late", pa.bool_()),
+            ("batch", pa.string()),
+            _NIGHT,
+        ]
+    ),
+    "ledger": pa.schema(
+        [
+            ("stage", pa.string()),
+            ("batch", pa.string()),
+            ("generation", pa.int32()),
+            ("batch_id", pa.int64()),
+            ("epoch", pa.int64()),
+            ("received", pa.int64()),
+            ("produced", pa.int64()),
+            ("quarantined", pa.int64()),
+            ("rejected", pa.int64()),
+            ("duplicates", pa.int64()),
+            ("sent", pa.int64()),
+            ("details", pa.string()),
+            ("seconds", pa.float64()),
+            ("finished", UTC_US),
+            ("code_version", pa.string()),
+            _NIGHT,
+        ]
+    ),
+    "nights": pa.schema(
+        [
+            ("state", pa.string()),
+            ("time", UTC_US),
+            ("stage", pa.string()),
+            ("by", pa.string()),
+            ("reason", pa.string()),
+            _NIGHT,
+        ]
+    ),
+    "night_summary": pa.schema(
+        [
+            ("basic", pa.map_(pa.string(), pa.int64())),
+            ("class", pa.map_(pa.string(), pa.int64())),
+            ("filters", pa.map_(pa.string(), pa.int64())),
+            ("versions", STRING_MAP),
+            ("computed", UTC_US),
+            _NIGHT,
+        ]
+    ),
+}
+
+TABLES = ("raw", "cutouts", "quarantine", "science", "rejected", "sent", "ledger", "nights", "night_summary")
+"""Every table of a survey's lake."""
+
+STATS_COLUMNS = ("candid", "diaSourceId", "alert_id", "offset", "batch", "batch_id")
+"""Columns whose least and greatest value are kept per file, so that a reader can skip files."""
+
+
+def table_schema(table: str, survey: Survey) -> pa.Schema:
+    """Give the columns of one table.
+
+    Parameters
+    ----------
+    table : str
+        One of :data:`TABLES`.
+    survey : Survey
+        The survey whose alerts the table holds.
+
+    Returns
+    -------
+    pyarrow.Schema
+        ``night`` is the last column.
+    """
+    if table == "raw":
+        return pa.schema([*survey.alert_schema, pa.field("ingest", INGEST), _NIGHT])
+    if table == "science":
+        return pa.schema(
+            [
+                *survey.alert_schema,
+                *survey.fink_schema,
+                pa.field("ingest", INGEST),
+                pa.field("process", PROCESS),
+                _NIGHT,
+            ]
+        )
+    return _SHARED[table]
