@@ -1,0 +1,1 @@
+"""The streaming stages and their edges to Kafka."""

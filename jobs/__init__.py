@@ -1,0 +1,1 @@
+"""One module per process of the broker; each only wires a source to a sink."""
