@@ -1,0 +1,1 @@
+"""HBase: row keys, codecs, batched puts and exact reads of the archived nights."""
