@@ -1,0 +1,131 @@
+"""Tables as JSON, CSV, VOTable or Parquet.
+
+Every format carries the same numbers: 32-bit floats are widened before they become text, so that the value that a
+client reads is the value of the packet. Columns that are not finite are missing, in every format.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from fink_lib.api.problems import ApiError, ArgumentFault
+
+
+@dataclass(frozen=True)
+class Format:
+    """One output format: how a table is written, and the content type that clients expect."""
+
+    media_type: str
+    write: Callable[[pa.Table], bytes]
+
+
+def find_format(name: str) -> Format:
+    """Look up an output format.
+
+    Raises
+    ------
+    ApiError
+        If it is not one of :data:`FORMATS`.
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    text = f"Output format `{name[:100]}` is not supported. Choose among json, csv, votable, or parquet\n"
+    raise ApiError("bad-format", text, (ArgumentFault("output-format", "not supported"),))
+
+
+def write_json(table: pa.Table) -> bytes:
+    """Write rows as a JSON list of records; ids stay whole numbers, missing values are null."""
+    names = table.column_names
+    columns = [column.to_pylist() for column in _as_text_numbers(table).columns]
+    records = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return json.dumps(records, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def write_csv(table: pa.Table) -> bytes:
+    """Write rows as CSV with a header line; missing values are empty."""
+    sink = io.BytesIO()
+    pacsv.write_csv(_as_text_numbers(table), sink)
+    return sink.getvalue()
+
+
+def write_parquet(table: pa.Table) -> bytes:
+    """Write rows as Parquet, types as stored."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def write_votable(table: pa.Table) -> bytes:
+    """Write rows as a VOTable 1.4 (one resource with one table); a missing value is an empty cell."""
+    fields, columns = [], []
+    for name, column in zip(table.column_names, _as_text_numbers(table).columns, strict=True):
+        datatype, write = _votable_type(column.type)
+        fields.append(f"<FIELD ID={quoteattr(_xml_id(name))} name={quoteattr(name)} {datatype}/>")
+        columns.append(["<TD/>" if value is None else f"<TD>{write(value)}</TD>" for value in column.to_pylist()])
+    rows = "".join(f"<TR>{''.join(row)}</TR>\n" for row in zip(*columns, strict=True))
+    return "\n".join([_VOTABLE_HEAD, *fields, f"<DATA><TABLEDATA>\n{rows}</TABLEDATA></DATA>", _VOTABLE_TAIL]).encode()
+
+
+_VOTABLE_HEAD = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">\n<RESOURCE type="results">\n<TABLE>'
+)
+_VOTABLE_TAIL = "</TABLE>\n</RESOURCE>\n</VOTABLE>\n"
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def _votable_type(kind: pa.DataType) -> tuple[str, Callable[[Any], str]]:
+    if pa.types.is_boolean(kind):
+        return 'datatype="boolean"', lambda value: "true" if value else "false"
+    if pa.types.is_floating(kind):
+        return 'datatype="double"', repr
+    if pa.types.is_integer(kind):
+        return f'datatype="{"long" if kind.bit_width == 64 else "int"}"', str
+    return 'datatype="unicodeChar" arraysize="*"', lambda value: escape(_NOT_XML.sub("\ufffd", str(value)))
+
+
+def _xml_id(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)
+
+
+def _as_text_numbers(table: pa.Table) -> pa.Table:
+    columns = [_widen(column) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
+
+
+def _widen(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_floating(column.type):
+        return column.cast(pa.float64())
+    if pa.types.is_temporal(column.type):
+        return pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ")
+    return column
+
+
+def without_nan(table: pa.Table) -> pa.Table:
+    """Turn every value that is not a finite number into a missing one."""
+    columns = []
+    for column in table.columns:
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
+        columns.append(column)
+    return pa.table(columns, names=table.column_names)
+
+
+FORMATS: Mapping[str, Format] = {
+    "json": Format("application/json", write_json),
+    "csv": Format("application/csv", write_csv),
+    "votable": Format("text/xml", write_votable),
+    "parquet": Format("parquet", write_parquet),
+}
+"""Every output format by the name that clients use."""

@@ -1,0 +1,119 @@
+"""How a missing value of a Fink column looks to a reader.
+
+In storage missing is null, and ``fink_status`` says why. Fink's clients expect a fixed value where the broker looked
+and found nothing; where it could not look, they get null, so that an outage never reads as "nothing there".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fink_lib.surveys.ztf_columns import BLAZAR_COLUMNS, BLAZAR_LEGACY_KEYS, MANGROVE_KEYS
+from fink_lib.surveys.ztf_packet import HISTORIC, NO_MATCH
+
+STATUS_COLUMN = "d:fink_status"
+LOOKED = ("ok", "no_match", "not_applicable")
+"""Words of ``fink_status`` after which a null means that there is nothing; after any other, nobody knows."""
+
+
+@dataclass(frozen=True)
+class Default:
+    """What a reader gets for "nothing there".
+
+    Parameters
+    ----------
+    module : str
+        The science module that fills the column, as in ``fink_status``; empty for a column without one, such as the
+        tracklet, which is null until the night is closed.
+    value : object
+        Fink's value.
+    """
+
+    module: str
+    value: Any
+
+
+_MODULES: Mapping[str, tuple[str, ...]] = {
+    "simbad": ("cdsxmatch",),
+    "tns": ("tns",),
+    "gaia": ("DR3Name", "Plx", "e_Plx", "gaiaVarFlag", "gaiaClass"),
+    "vsx": ("vsx",),
+    "spicy": ("spicy_id", "spicy_class"),
+    "gcvs": ("gcvs",),
+    "x3hsp": ("x3hsp",),
+    "x4lac": ("x4lac",),
+    "mangrove": tuple(f"mangrove_{key}" for key in MANGROVE_KEYS),
+    "roid": ("roid",),
+    "rf_snia": ("rf_snia_vs_nonia",),
+    "rf_kn": ("rf_kn_vs_nonkn",),
+    "snn_snia": ("snn_snia_vs_nonia",),
+    "snn_sn": ("snn_sn_vs_all",),
+    "mulens": ("mulens",),
+    "slsn": ("slsn_score",),
+    "anomaly": ("anomaly_score",),
+    "is_transient": ("is_transient",),
+    "lc_features": ("lc_features_g", "lc_features_r"),
+    "mag_rate": ("mag_rate", "sigma_rate", "lower_rate", "upper_rate", "delta_time", "from_upper"),
+    "blazar": (*(f"blazar_stats_{key}" for key in BLAZAR_LEGACY_KEYS), *BLAZAR_COLUMNS),
+    "": ("tracklet",),
+}
+"""Columns that have a value for "nothing there", by the science module that fills them."""
+
+# A packet in Kafka has null for some of what an answer of the API has a number for.
+_VALUES: Mapping[str, Any] = {
+    **HISTORIC,
+    "cdsxmatch": NO_MATCH,
+    **dict.fromkeys(("Plx", "e_Plx", "anomaly_score"), 0.0),
+    **dict.fromkeys(("mag_rate", "sigma_rate", "lower_rate", "upper_rate", "delta_time"), 0.0),
+    **dict.fromkeys(("lc_features_g", "lc_features_r"), "[]"),
+    **dict.fromkeys(_MODULES["mangrove"], "None"),
+    **dict.fromkeys(_MODULES["blazar"], -1.0),
+}
+
+ZTF_DEFAULTS: Mapping[str, Default] = {
+    f"d:{column}": Default(module, _VALUES[column]) for module, columns in _MODULES.items() for column in columns
+}
+"""Fink's values of the ZTF columns."""
+
+
+def render_missing(table: pa.Table, defaults: Mapping[str, Default] = ZTF_DEFAULTS) -> pa.Table:
+    """Put Fink's values in the place of nulls that mean "nothing there".
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Served columns, among them :data:`STATUS_COLUMN` as a map.
+    defaults : mapping of str to Default
+        By column.
+
+    Returns
+    -------
+    pyarrow.Table
+        The same columns; nulls that stay mean that nobody knows.
+    """
+    status = table.column(STATUS_COLUMN)
+    looked = {
+        module: _is_looked(status, module)
+        for module in {default.module for default in defaults.values() if default.module}
+    }
+    for name, default in defaults.items():
+        if name not in table.column_names:
+            continue
+        place, column = table.column_names.index(name), table.column(name)
+        if pa.types.is_null(column.type) or column.null_count == 0:
+            continue
+        filled = pc.fill_null(column, pa.scalar(default.value, column.type))
+        if default.module:
+            filled = pc.if_else(looked[default.module], filled, column)
+        table = table.set_column(place, name, filled)
+    return table
+
+
+def _is_looked(status: pa.ChunkedArray, module: str) -> pa.ChunkedArray:
+    word = pc.map_lookup(status, query_key=module, occurrence="first")
+    return pc.fill_null(pc.is_in(word, value_set=pa.array(LOOKED)), False)
