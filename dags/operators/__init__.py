@@ -1,0 +1,1 @@
+"""The few operators and triggers that the DAGs share."""

@@ -1,0 +1,76 @@
+"""What on-call staff read beside the nightly tasks: what it does, when it fails, what to press."""
+
+from __future__ import annotations
+
+DAG_DOC = """
+### One night of {survey}, from its last alert to its summary
+`close_night → reconcile → compact → validate → archive → verify_archive → summarise → publish`
+
+The run's night is the parameter `night` (YYYYMMDD); without one it is the night that ended last before the run's
+logical date. Each task is one process, `python -m jobs.nightly --survey {survey} --stage <task> --night <night>`,
+and may be cleared or retried in any state, as often as you like: it gives the same result.
+
+- **A night without alerts** ends green after `close_night`; the other tasks are skipped.
+- **Two runs of the same night** take turns: the second waits for the first one's lock (*up for retry*).
+- **Do a night again**: *Trigger*, with the night. Nights of a range: *Backfill*, over the dates of the nights.
+- **A failed task stops the night**, never another night, and never the streams.
+"""
+
+_AGAIN = "**Press**: *Clear* on this task when the cause is gone; it is harmless at any time."
+
+TASK_DOCS = {
+    "close_night": f"""
+**Does**: waits, without using a worker, until the survey has sent nothing new for the quiet period and the three
+streams have taken in everything of the night. The log names what is still missing.
+
+**Fails** when that has not come within the time limit, or when Kafka or the lake cannot be read.
+
+**Look at** the `stream_…` DAGs first: a held or failing stream keeps a night open. {_AGAIN}
+""",
+    "list_tables": f"""
+**Does**: lists the archive's tables; `archive` runs once for each.
+
+**Fails** only when the code or the settings are broken; the log says which. {_AGAIN}
+""",
+    "reconcile": f"""
+**Does**: checks the ledger of the night against Kafka, the lake and the output topics: each message is in `raw` or in
+`quarantine`, each row of `raw` in `science` or `rejected`, each row of `sent` in a topic.
+
+**Fails** when a count does not fit; the log names the stage and the difference. Nothing is archived then.
+
+**Do not** mark it as success. `fink night ledger NIGHT` shows the counts. {_AGAIN}
+""",
+    "compact": f"""
+**Does**: rewrites the night's small files as a few large ones; rows stay the same.
+
+**Fails** when another process changes the same night (it is retried), or when the disk is full. {_AGAIN}
+""",
+    "validate": f"""
+**Does**: runs the data expectations of the night and writes their report into `reports/<survey>/<night>/`.
+
+**Fails** when a *critical* expectation is not met: the night is held, nothing is archived. Warnings do not stop it.
+
+**Read** the report: is the night wrong, or the expectation? {_AGAIN}
+""",
+    "archive": f"""
+**Does**: writes the night's science rows to one table of HBase. A repeated write changes no cell.
+
+**Fails** when HBase does not answer. `fink status` shows it, `fink up hbase` starts it. {_AGAIN}
+""",
+    "verify_archive": """
+**Does**: compares the archive with the lake, counts and digests of rows.
+
+**Fails** when they differ; the log names the table and the first keys. *Clear* `archive` **with downstream**.
+""",
+    "summarise": f"""
+**Does**: computes the night's summary with the SQL of `sql/summaries/`, and writes it to the lake, to HBase and as
+files.
+
+**Fails** when HBase does not answer or a query is broken; the log says which. {_AGAIN}
+""",
+    "publish": f"""
+**Does**: says that the night is finished: its state, its report, and an asset event that other DAGs can wait for.
+
+**Fails** seldom; the log says why. {_AGAIN}
+""",
+}

@@ -1,0 +1,23 @@
+"""The always-on streams that Airflow supervises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One always-on stage of one survey, and what it does in a sentence."""
+
+    survey: str
+    stage: str
+    does: str
+
+
+STREAMS = (
+    Stream("ztf", "stream2raw", "It reads the survey's Kafka topics and writes each alert to the lake (`raw`)."),
+    Stream("ztf", "raw2science", "It cuts, removes duplicates and adds science values (`raw` → `science`)."),
+    Stream(
+        "ztf", "distribution", "It runs the filters and sends what passes to the users' topics (`science` → Kafka)."
+    ),
+)

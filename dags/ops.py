@@ -1,0 +1,55 @@
+"""Operations that people start by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from airflow.sdk import DAG, Param, get_current_context, task
+
+from dags.operators.policy import OWNER, with_backoff
+from dags.operators.stream_control import ACTIONS, control_stream
+from dags.operators.stream_list import STREAMS
+
+DOC = """
+### Drain, stop, start or restart a stream
+| action | does | green when |
+|---|---|---|
+| `drain` | the driver ends after its current batch and stays down | the driver and its JVM are gone |
+| `stop` | the same, but by force after a minute | the driver and its JVM are gone |
+| `start` | the stage shall run again; its crash budget begins anew | a driver runs |
+| `restart` | drain, then start with the code of now | a driver with a new epoch runs |
+
+A stage that shall not run keeps one deferred run of its `stream_…` DAG: held, not failed. Each action may be repeated.
+Red: the effect did not come in time, the log says which. For `start` and `restart`, look whether the stream's DAG is
+paused. Nothing is lost by any of these.
+"""
+
+
+with DAG(
+    "ops_stream_control",
+    schedule=None,
+    start_date=datetime(2020, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=3,
+    is_paused_upon_creation=False,
+    doc_md=DOC,
+    tags=["operations"],
+    default_args={"owner": OWNER},
+    params={
+        "stage": Param(STREAMS[0].stage, type="string", enum=list(dict.fromkeys(s.stage for s in STREAMS))),
+        "survey": Param(STREAMS[0].survey, type="string", enum=list(dict.fromkeys(s.survey for s in STREAMS))),
+        "action": Param("restart", type="string", enum=list(ACTIONS)),
+    },
+):
+
+    @task(
+        task_id="control_stream",
+        doc_md="Writes what is wanted, asks the driver, and waits for the effect. Red: press *Clear* to ask again.",
+        **with_backoff(retries=1, first_s=5, longest_s=60),
+    )
+    def control() -> str:
+        """Do what the form says."""
+        params = get_current_context()["params"]
+        return control_stream(params["survey"], params["stage"], params["action"])
+
+    control()
