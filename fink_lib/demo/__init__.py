@@ -1,0 +1,1 @@
+"""One night, end to end: what ``make demo`` runs."""
