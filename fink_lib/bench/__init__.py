@@ -1,0 +1,1 @@
+"""What ``fink bench`` measures: throughput, latency, CPU and memory, on real services with real drivers."""
