@@ -1,0 +1,65 @@
+"""Kafka is killed, frozen, or forgets what was not read yet, while the streams run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from tests.faults.evidence import read_topics
+from tests.faults.harness import INPUT, STAGES, Harness, Keeper, stopped, wait_settled, wait_until
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+FEED = ("--synthetic", "400", "--loop", "--clock", "flat:10", "--seed", "21")
+RECOVERY_S = 120.0
+FROZEN_S = 60.0
+
+
+def _running(harness: Harness) -> None:
+    for stage in STAGES:
+        wait_until(lambda stage=stage: harness.heartbeat(stage).get("batch"), f"{stage} is at work", 120.0)
+
+
+def test_a_broker_that_is_killed_three_times_loses_no_acknowledged_alert(fresh: Harness) -> None:
+    feeder = fresh.feeder(*FEED)
+    with Keeper(fresh):
+        _running(fresh)
+        for _ in range(3):
+            pid = fresh.service_pid("kafka")
+            fresh.note(f"kill kafka, pid {pid}")
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda pid=pid: fresh.service_pid("kafka") != pid, "the broker was started again", 60.0)
+            time.sleep(15.0)
+        fresh.stop_feeder(feeder)
+        assert wait_settled(fresh, RECOVERY_S) == []
+
+
+def test_a_broker_that_is_frozen_for_a_minute_only_delays(fresh: Harness) -> None:
+    feeder = fresh.feeder(*FEED)
+    with Keeper(fresh):
+        _running(fresh)
+        with stopped(fresh.service_pid("kafka")):
+            time.sleep(FROZEN_S)
+        fresh.stop_feeder(feeder)
+        assert wait_settled(fresh, RECOVERY_S) == []
+
+
+def test_records_that_kafka_dropped_before_they_were_read_stop_the_stream_by_name(fresh: Harness) -> None:
+    fresh.feed("--synthetic", "100", "--seed", "22", "--clock", "max")
+    assert fresh.once("stream2raw") == 0
+    (topic,) = read_topics(fresh.settings.kafka.servers, INPUT)
+    fresh.feed("--synthetic", "100", "--seed", "23", "--clock", "max", "--topic", topic)
+    admin = AdminClient({"bootstrap.servers": fresh.settings.kafka.servers})
+    ends = {message.partition: message.offset for message in read_topics(fresh.settings.kafka.servers, INPUT)[topic]}
+    gone = [TopicPartition(topic, partition, offset) for partition, offset in ends.items()]
+    for future in admin.delete_records(gone).values():
+        future.result()
+    assert fresh.once("stream2raw") == 1
+    heartbeat = fresh.heartbeat("stream2raw")
+    assert heartbeat["error_kind"] == "config", "a retry cannot bring the records back"
+    assert topic in heartbeat["error"]
