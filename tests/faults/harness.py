@@ -123,12 +123,16 @@ class Harness:
         assert code == 0, f"{name} ended with code {code} when it was drained\n{self.tail(name)}"
 
     def jvms(self, stage: str) -> list[int]:
-        """Pids of the live Spark JVMs of a stage, whoever started them."""
-        return [
+        """Pids of the live Spark JVMs of a stage, whoever started them.
+
+        A JVM runs shell commands; until its child has become the command it has the JVM's own command line.
+        """
+        named = {
             pid
             for pid, words in _own_processes(self.settings.home)
             if words[0].endswith(b"java") and any(b"spark.app.name=" + stage.encode() in word for word in words)
-        ]
+        }
+        return [pid for pid in named if _parent(pid) not in named]
 
     def drivers(self, stage: str) -> list[int]:
         """Pids of the live Python drivers of a stage, whoever started them."""
@@ -313,6 +317,14 @@ def stopped(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def _parent(pid: int) -> int | None:
+    """Pid of a process's parent; nothing if the process is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def _own_processes(home: Path) -> Iterator[tuple[int, list[bytes]]]:

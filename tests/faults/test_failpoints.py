@@ -17,7 +17,7 @@ from tests.faults.evidence import read_manifest
 from tests.faults.harness import STAGES, SURVEY, Harness, wait_until
 from tests.faults.storm import KINDS, WORST, Aftermath, rage
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 REFUSAL_S = 30.0
 
