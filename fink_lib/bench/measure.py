@@ -103,8 +103,7 @@ def measure(stage: str, alerts: int, data: Sequence[Path], parent: Path, say: Sa
     if stage in ("chain", "latency", "all"):
         with bench_home(parent, ("kafka",), 2 * alerts, say) as settings:
             pids = _start_drivers(settings, say)
-            _simulate(settings, WARM_UP, data, ["--clock", "max"], say)
-            _wait_sent(settings, WARM_UP)
+            _wait_sent(settings, _simulate(settings, WARM_UP, data, ["--clock", "max"], say))
             if stage in ("chain", "all"):
                 figures.append(_chain(settings, alerts, data, pids, say))
             if stage in ("latency", "all"):
@@ -179,11 +178,11 @@ def _start_drivers(settings: Settings, say: Say) -> list[int]:
 
 def _chain(settings: Settings, alerts: int, data: Sequence[Path], pids: list[int], say: Say) -> Figure:
     lake = open_lake(settings, SURVEY)
-    before = {stage: len(_ledger(lake, stage)) for stage in STAGES}
-    _simulate(settings, alerts, data, ["--clock", "max", "--seed", "7"], say)
+    before = {stage: _ledger(lake, stage) for stage in STAGES}
     with Usage(pids) as usage:
-        _wait_sent(settings, WARM_UP + alerts)
-    rows = [row for stage in STAGES for row in _ledger(lake, stage)[before[stage] :]]
+        sent = _simulate(settings, alerts, data, ["--clock", "max", *_others(data, 1)], say)
+        _wait_sent(settings, _total(before["stream2raw"], "received") + sent)
+    rows = [row for stage in STAGES for row in _ledger(lake, stage)[len(before[stage]) :]]
     figure = _figure("chain", [row for row in rows if row["stage"] == "stream2raw"], usage)
     figure.seconds = _span_s(rows)
     figure.rate_s = figure.alerts / figure.seconds
@@ -193,14 +192,14 @@ def _chain(settings: Settings, alerts: int, data: Sequence[Path], pids: list[int
 def _latency(settings: Settings, alerts: int, data: Sequence[Path], pids: list[int], say: Say) -> Figure:
     """Pace alerts at half the chain's budget and compare each message's arrival with that of its alert."""
     rate = BUDGETS["chain"] / 2
-    paced = int(min(alerts, rate * 60))
+    wanted = int(min(alerts, rate * 60))
     arrivals: dict[int, float] = {}
     stop = threading.Event()
     reader = threading.Thread(target=_listen, args=(settings, arrivals, stop), daemon=True)
     reader.start()
     began = time.time()
     with Usage(pids) as usage:
-        _simulate(settings, paced, data, ["--clock", f"flat:{rate:g}", "--seed", "11"], say)
+        paced = _simulate(settings, wanted, data, ["--clock", f"flat:{rate:g}", *_others(data, 2)], say)
         _wait_quiet(settings)
     stop.set()
     reader.join()
@@ -248,7 +247,13 @@ def _listen(settings: Settings, arrivals: dict[int, float], stop: threading.Even
         consumer.close()
 
 
-def _simulate(settings: Settings, alerts: int, data: Sequence[Path], words: list[str], say: Say) -> None:
+def _others(data: Sequence[Path], turn: int) -> list[str]:
+    """Words that make the simulator send alerts which no earlier turn has sent."""
+    return ["--first-copy", str(1000 * turn)] if data else ["--seed", str(1 + turn)]
+
+
+def _simulate(settings: Settings, alerts: int, data: Sequence[Path], words: list[str], say: Say) -> int:
+    """Send alerts and give how many; recorded ones are copied as often as it takes, so that there may be a few more."""
     source = ["--synthetic", str(alerts)]
     if data:
         from fink_lib.simulator.packets import PacketStore, read_packets
@@ -259,11 +264,13 @@ def _simulate(settings: Settings, alerts: int, data: Sequence[Path], words: list
             copies = -(-alerts // max(len(store), 1))
         source = ["--data", *map(str, data), "--copies", str(copies)]
     say(f"sending about {alerts} alerts")
-    command = [sys.executable, "-m", "fink_lib.cli", "simulate", *source, *words]
+    manifest = settings.home / "sent.jsonl"
+    command = [sys.executable, "-m", "fink_lib.cli", "simulate", *source, *words, "--manifest", str(manifest)]
     with _log(settings, "simulate") as log:
         done = subprocess.run(command, cwd=project_root(), stdout=log, stderr=log, check=False)
     if done.returncode:
         raise TransientError(f"the simulator ended with code {done.returncode}")
+    return int(json.loads(manifest.read_text().splitlines()[-1])["totals"]["delivered"])
 
 
 def _wait_sent(settings: Settings, alerts: int) -> None:

@@ -49,6 +49,7 @@ def simulate(
     copies: Annotated[
         int, typer.Option(min=1, help="Copies of each alert: new ids and names, shifted in time and place.")
     ] = 1,
+    first_copy: Annotated[int, typer.Option(min=0, help="Number of the first copy; 0 is the alert itself.")] = 0,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again with new copies, until Ctrl-C.")] = False,
     fault: Annotated[str, typer.Option(help="KIND:FRACTION[,KIND:FRACTION...], see fink_lib.simulator.faults.")] = "",
     manifest: Annotated[Path | None, typer.Option(help="Write one JSON line per message, and the totals.")] = None,
@@ -66,7 +67,7 @@ def simulate(
     settings = load_settings()
     played = get_survey(survey, settings)
     moved_to = "" if synthetic else night  # a synthetic night is made for its date
-    plan = _plan(clock, interval, topic, moved_to, per_visit, visits, copies, loop, fault, seed, display)
+    plan = _plan(clock, interval, topic, moved_to, per_visit, visits, copies, first_copy, loop, fault, seed, display)
     with ExitStack() as stack:
         out = stack.enter_context(manifest.open("w")) if manifest else None
         delivery = Delivery(
@@ -76,8 +77,8 @@ def simulate(
             packets, alerts = _synthetic(settings, count, seed, night, truth)
         else:
             packets, alerts = _recorded(paths, played, stack)
-        if copies > 1 or loop or moved_to:
-            typer.echo(_disclosure(copies, loop, moved_to))
+        if copies > 1 or first_copy or loop or moved_to:
+            typer.echo(_disclosure(copies, first_copy, loop, moved_to))
         report = stack.enter_context(_Progress(alerts * copies)).report
         complete = run(packets, played, plan, delivery, report)
     typer.echo(json.dumps(delivery.totals()))
@@ -111,6 +112,7 @@ def _plan(
     per_visit: int | None,
     visits: int,
     copies: int,
+    first_copy: int,
     loop: bool,
     fault: str,
     seed: int,
@@ -128,6 +130,7 @@ def _plan(
         per_visit=per_visit,
         visits=None if visits < 0 else visits,
         copies=copies,
+        first_copy=first_copy,
         loop=loop,
         faults=parse_faults(fault),
         seed=seed,
@@ -160,9 +163,9 @@ def _synthetic(
     return sky.packets(), sky.count
 
 
-def _disclosure(copies: int, loop: bool, night: str) -> str:
+def _disclosure(copies: int, first_copy: int, loop: bool, night: str) -> str:
     parts = []
-    if copies > 1 or loop:
+    if copies > 1 or first_copy or loop:
         number = "endless" if loop else str(copies)
         parts.append(f"{number} copies per alert with new candid and objectId, later by 40 s each and moved on the sky")
     if night:

@@ -67,6 +67,8 @@ class Plan:
         Size of the run; by the alerts' own times, and all of it.
     copies : int
         Copies of each alert.
+    first_copy : int
+        Number of the first one; copy 0 is the alert itself.
     loop : bool
         Begin again, with new copies, until stopped.
     faults : FaultPlan
@@ -84,6 +86,7 @@ class Plan:
     per_visit: int | None = None
     visits: int | None = None
     copies: int = 1
+    first_copy: int = 0
     loop: bool = False
     faults: FaultPlan = field(default_factory=lambda: FaultPlan({}))
     seed: int = 0
@@ -111,17 +114,17 @@ def run(packets: Iterable[Packet], survey: Survey, plan: Plan, delivery: Deliver
     bool
         Whether every message was acknowledged.
     """
-    if plan.copies == 1 and not plan.night and not plan.loop:
+    if plan.copies == 1 and not plan.first_copy and not plan.night and not plan.loop:
         _send(packets, survey, plan, delivery, report)
         return delivery.finish()
     with PacketStore() as store:
         store.add(packets)
         if not plan.loop:
-            _send(_copied(store, plan, 0), survey, plan, delivery, report)
+            _send(_copied(store, plan, plan.first_copy), survey, plan, delivery, report)
             return delivery.finish()
         with suppress(KeyboardInterrupt):  # the way to end a loop
             for passes in itertools.count():
-                _send(_copied(store, plan, passes * plan.copies), survey, plan, delivery, report)
+                _send(_copied(store, plan, plan.first_copy + passes * plan.copies), survey, plan, delivery, report)
     return delivery.finish()
 
 

@@ -136,6 +136,15 @@ def test_copies_are_disclosed_and_new(stack_home: Settings, topic: str, tmp_path
     assert len(set(batch.alerts.column("candid").to_pylist())) == 20
 
 
+def test_copies_go_on_from_any_number(stack_home: Settings, topic: str, tmp_path: Path) -> None:
+    alerts(tmp_path / "in", 5)
+    for first in (0, 2):
+        words = ("--copies", 2, "--first-copy", first)
+        simulate(stack_home, "--data", tmp_path / "in", "--topic", topic, "--clock", "max", *words)
+    batch = ZTF.decode([message.value() for message in messages(stack_home, topic)])
+    assert len(set(batch.alerts.column("candid").to_pylist())) == 20
+
+
 def test_the_visit_clock_keeps_its_pace(stack_home: Settings, topic: str, tmp_path: Path) -> None:
     alerts(tmp_path / "in", 15)  # four visits
     simulate(stack_home, "--data", tmp_path / "in", "--topic", topic, "--interval", 0.7, "--display", "candid")
