@@ -180,6 +180,11 @@ class Settings(Section):
         """Local catalogues and snapshots."""
         return self.home / "catalogs"
 
+    @property
+    def model_dir(self) -> Path:
+        """Models that this installation trained; each comes before the project's own of the same name."""
+        return self.home / "models"
+
 
 def project_root() -> Path:
     """Folder that holds ``dags/``, ``jobs/``, ``fink_lib/`` and ``sql/``."""
