@@ -10,16 +10,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from fink_lib.config import Settings
 from fink_lib.science import Runner
 from fink_lib.science.contract import complaints
 from fink_lib.surveys.ztf_columns import LC_FEATURES
 from tests.unit.science.alerts import alert, detection, limit, table
+from tests.unit.science.only import runner_of
 from tests.unit.science.reference import alerts_of, enriched_files, read_records
 from tests.unit.science.toys import status_of, values
 
 FAR = {"distnr": 5.0, "magnr": 18.0, "sigmagnr": 0.1}
 NEAR = FAR | {"distnr": 1.5}
 LINE = [detection(float(day), magpsf=18.0 + 0.5 * day, isdiffpos="t", **FAR) for day in (3, 2, 1)]
+
+
+@pytest.fixture(scope="module")
+def runner(science_settings: Settings) -> Runner:
+    return runner_of(science_settings, "lc_features_g", "lc_features_r")
 
 
 def features(runner: Runner, *alerts: dict[str, Any], band: str = "g") -> list[dict[str, Any] | None]:

@@ -9,14 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from fink_lib.config import Settings
 from fink_lib.science import Runner
 from fink_lib.science.contract import complaints
 from tests.unit.science.alerts import JD, alert, detection, limit, table
+from tests.unit.science.only import runner_of
 from tests.unit.science.reference import alerts_of, enriched_files, read_records
 from tests.unit.science.toys import status_of, values
 
 RATES = ("mag_rate", "sigma_rate", "lower_rate", "upper_rate")
 POGSON = 2.5 / math.log(10)
+
+
+@pytest.fixture(scope="module")
+def runner(science_settings: Settings) -> Runner:
+    return runner_of(science_settings, "mag_rate", "previous_entry", "first_detection")
 
 
 def row(runner: Runner, previous: list[dict[str, Any]] | None, **candidate: Any) -> dict[str, Any]:
