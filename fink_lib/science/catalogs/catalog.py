@@ -21,6 +21,7 @@ CDS, which is vectorised and small.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ CELL_WIDTH_RAD = 0.5
 """A cell of depth d is nowhere narrower than this / 2^d (the true bound is 0.67 / 2^d at depth 3 and more)."""
 
 ARCSEC_PER_RAD = 180 / np.pi * 3600
+MAX_RADIUS_ARCSEC = 36000.0
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -144,15 +146,15 @@ class Catalog:
         """Version and source digest, as stored with every alert that was matched."""
         return f"{self.version}@sha256:{self.sha256[:16]}"
 
-    def within(self, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float) -> Matches:
+    def within(self, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float | Floats) -> Matches:
         """Find all sources strictly closer than a radius.
 
         Parameters
         ----------
         ra_deg, dec_deg : ndarray
             ICRS positions (deg); NaN matches nothing.
-        radius_arcsec : float
-            More than 0, at most 10 degrees.
+        radius_arcsec : float or ndarray
+            More than 0, at most 10 degrees; one for all positions, or one for each.
 
         Returns
         -------
@@ -161,43 +163,67 @@ class Catalog:
         Raises
         ------
         ConfigError
-            If the radius is out of range.
+            If a radius is out of range.
         """
-        radius_rad = radius_arcsec / ARCSEC_PER_RAD
-        if not 0 < radius_rad <= np.radians(10):
-            raise ConfigError(f"match radius {radius_arcsec} arcsec is outside (0, 36000]")
+        radius = np.broadcast_to(np.asarray(radius_arcsec, dtype=np.float64), ra_deg.shape)
+        outside = ~((radius > 0) & (radius <= MAX_RADIUS_ARCSEC))
+        if outside.any():
+            raise ConfigError(f"match radius {radius[outside][0]} arcsec is outside (0, {MAX_RADIUS_ARCSEC:.0f}]")
         known = np.flatnonzero(np.isfinite(ra_deg) & np.isfinite(dec_deg))
         if not len(known) or not len(self):
             return Matches(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-        ra, dec = ra_deg[known], dec_deg[known]
-        depth = min(MAX_DEPTH, int(np.floor(np.log2(CELL_WIDTH_RAD / radius_rad))))
+        depth = np.floor(np.log2(CELL_WIDTH_RAD * ARCSEC_PER_RAD / radius[known])).astype(np.int64)
+        depth = np.minimum(depth, MAX_DEPTH)
+        pieces = []
+        for level in np.unique(depth):
+            rows = known[depth == level]
+            position, source, separation = self._candidates(ra_deg[rows], dec_deg[rows], int(level))
+            near = separation < radius[rows[position]]
+            pieces.append((rows[position[near]], source[near], separation[near]))
+        position, source, separation = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+        order = np.lexsort((source, separation, position))
+        return Matches(position[order], source[order], separation[order])
+
+    def _candidates(self, ra: Floats, dec: Floats, depth: int) -> tuple[Ints, Ints, Floats]:
+        """Give each position's sources in its cell of a depth and the cells around it, with separations (arcsec)."""
         shift = 2 * (MAX_DEPTH - depth)
         cells = nested.neighbours(healpix_index(ra, dec, depth).astype(np.uint64), depth, num_threads=1)
         # Some cells have only seven neighbours; the missing one becomes an empty run at the start.
         first = np.searchsorted(self._index, np.maximum(cells, 0) << shift)
         last = np.searchsorted(self._index, (cells + 1) << shift)
         lengths = np.where(cells >= 0, last - first, 0)
-        position = np.repeat(np.arange(len(known)), lengths.sum(axis=1))
+        position = np.repeat(np.arange(len(ra)), lengths.sum(axis=1))
         source = ragged_ranges(first.ravel(), lengths.ravel())
         chord = unit_vectors(ra, dec)[position] - self._directions[source]
         x, y, z = chord.T
         separation = 2 * np.arcsin(np.minimum(np.sqrt(x * x + y * y + z * z) / 2, 1)) * ARCSEC_PER_RAD
-        near = separation < radius_arcsec
-        position, source, separation = position[near], source[near], separation[near]
-        order = np.lexsort((source, separation, position))
-        return Matches(known[position[order]], source[order], separation[order])
+        return position, source, separation
 
-    def nearest(self, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float) -> Nearest:
+    def nearest(
+        self,
+        ra_deg: Floats,
+        dec_deg: Floats,
+        radius_arcsec: float | Floats,
+        accept: Callable[[Matches], npt.NDArray[np.bool_]] | None = None,
+    ) -> Nearest:
         """Find the nearest source strictly closer than a radius (see :meth:`within`).
 
         Of sources at one distance the first in the catalogue's order is taken, which depends on the sources alone.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg, radius_arcsec
+            See :meth:`within`.
+        accept : callable, optional
+            Tells which pairs count; all if not given.
         """
         found = self.within(ra_deg, dec_deg, radius_arcsec)
-        position, first = np.unique(found.position, return_index=True)
+        counts = np.flatnonzero(accept(found)) if accept else np.arange(len(found.position))
+        position, first = np.unique(found.position[counts], return_index=True)
         source = np.full(len(ra_deg), -1, dtype=np.int64)
         separation = np.full(len(ra_deg), np.nan)
-        source[position] = found.source[first]
-        separation[position] = found.separation_arcsec[first]
+        source[position] = found.source[counts[first]]
+        separation[position] = found.separation_arcsec[counts[first]]
         return Nearest(source, separation, self.coverage.contains(ra_deg, dec_deg))
 
     def column(self, name: str, source: Ints) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Where catalogues come from: data files of an installed package, or a snapshot in the catalogue folder.
+"""Where catalogues come from: data files of an installed package, a snapshot in the catalogue folder, or both.
 
 A source is a table of positions and columns, a version, a digest and a coverage. Nothing is imported from the package:
 its files are found through its metadata and read as data.
@@ -9,17 +9,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fink_lib.config import Settings
 from fink_lib.errors import ConfigError
+from fink_lib.science.catalogs.coverage import Coverage
+from fink_lib.science.catalogs.reading import POSITION, Column, read_sources
+from fink_lib.science.columns import one_chunk
+from fink_lib.science.history import to_floats
 
 PACKAGE = "fink-science"
 PACKAGE_FOLDER = "fink_science/data/catalogs"
@@ -27,7 +30,7 @@ PACKAGE_FOLDER = "fink_science/data/catalogs"
 SNAPSHOT_KEYS = (b"fink_catalog", b"fink_version", b"fink_coverage")
 """Schema metadata of a snapshot: name, version, and JSON list of [ra, dec, radius] in degrees (absent: all sky)."""
 
-Signature = tuple[str, int, int]
+Signature = tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class CatalogSource(Protocol):
         """Where it comes from, for people."""
 
     def signature(self) -> Signature | None:
-        """Give what changes when the file does (path, size, mtime); ``None`` if there is no file."""
+        """Give what changes when a file does (path, size, mtime of each); ``None`` if there is none."""
 
     def sha256(self) -> str:
         """Digest of the file."""
@@ -87,67 +90,68 @@ def _signature(path: Path | None) -> Signature | None:
     return (str(path), found.st_size, found.st_mtime_ns) if found else None
 
 
+def _joined(digests: list[str]) -> str:
+    """Give one digest of several."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class PackageSource:
-    """A Parquet file that the installed package fink-science carries.
+    """Files that the installed package fink-science carries; more than one are parts of one table. All sky.
 
     Parameters
     ----------
     name : str
         Name of the catalogue.
-    file : str
-        Name of the file.
-    ra, dec : str
-        Its position columns (ICRS deg).
-    columns : dict of str to str
-        Other columns to keep: name in the file to name in the catalogue. Text is stripped of blanks.
+    files : tuple of str
+        Names of the files.
+    columns : mapping of str to Column
+        What to keep beside the position.
     """
 
     name: str
-    file: str
-    ra: str
-    dec: str
-    columns: dict[str, str] = field(default_factory=dict)
+    files: tuple[str, ...]
+    columns: Mapping[str, Column]
 
     @property
     def origin(self) -> str:
-        """Package and file."""
-        return f"package {PACKAGE}, {self.file}"
+        """Package and files."""
+        return f"package {PACKAGE}, {', '.join(self.files)}"
 
-    def path(self) -> Path | None:
-        """Where the file is installed, if it is."""
+    def paths(self) -> list[Path]:
+        """Where the files are installed; empty if the package is not."""
         try:
-            return Path(str(distribution(PACKAGE).locate_file(f"{PACKAGE_FOLDER}/{self.file}")))
+            package = distribution(PACKAGE)
         except PackageNotFoundError:
-            return None
+            return []
+        return [Path(str(package.locate_file(f"{PACKAGE_FOLDER}/{file}"))) for file in self.files]
 
     def signature(self) -> Signature | None:
         """See :class:`CatalogSource`."""
-        return _signature(self.path())
+        found = [_signature(path) for path in self.paths()]
+        return tuple(found) if found and all(found) else None
 
     def sha256(self) -> str:
-        """Digest from the package's own record, which saves reading the file; else of the file."""
-        wanted = f"{PACKAGE_FOLDER}/{self.file}"
-        for entry in distribution(PACKAGE).files or ():
-            if str(entry) == wanted and entry.hash is not None and entry.hash.mode == "sha256":
-                text = entry.hash.value
-                return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).hex()
-        path = self.path()
-        if path is None:
-            raise ConfigError(f"package {PACKAGE} is not installed; catalogue {self.name} cannot be built")
-        return file_sha256(path)
+        """Digest from the package's own record, which saves reading the files; else of the files."""
+        if self.signature() is None:
+            raise ConfigError(f"{self.origin} is not installed; catalogue {self.name} cannot be built")
+        recorded = {
+            str(entry): base64.urlsafe_b64decode(entry.hash.value + "=" * (-len(entry.hash.value) % 4)).hex()
+            for entry in distribution(PACKAGE).files or ()
+            if entry.hash is not None and entry.hash.mode == "sha256"
+        }
+        return _joined(
+            [
+                recorded.get(f"{PACKAGE_FOLDER}/{file}") or file_sha256(path)
+                for file, path in zip(self.files, self.paths(), strict=True)
+            ]
+        )
 
     def read(self) -> SourceTable:
         """See :class:`CatalogSource`."""
-        path = self.path()
-        if path is None or not path.exists():
-            raise ConfigError(f"{self.origin} is not installed; catalogue {self.name} cannot be built")
-        found = pq.read_table(path, columns=[self.ra, self.dec, *self.columns])
-        table = {"ra": found.column(self.ra), "dec": found.column(self.dec)}
-        for theirs, ours in self.columns.items():
-            column = found.column(theirs)
-            table[ours] = pc.utf8_trim_whitespace(column) if pa.types.is_string(column.type) else column
-        return SourceTable(pa.table(table), f"{PACKAGE}-{distribution(PACKAGE).version}", self.sha256(), None)
+        digest = self.sha256()
+        table = pa.concat_tables([read_sources(path, self.columns) for path in self.paths()])
+        return SourceTable(table, f"{PACKAGE}-{distribution(PACKAGE).version}", digest, None)
 
 
 @dataclass(frozen=True)
@@ -160,13 +164,13 @@ class SnapshotSource:
         Name of the catalogue.
     file : Path
         The snapshot; need not exist.
-    columns : tuple of str
-        Columns that it must have beside ``ra`` and ``dec``.
+    columns : mapping of str to Column
+        Columns beside ``ra`` and ``dec``; those that are not required are null if the file lacks them.
     """
 
     name: str
     file: Path
-    columns: tuple[str, ...]
+    columns: Mapping[str, Column]
 
     @property
     def origin(self) -> str:
@@ -188,7 +192,8 @@ class SnapshotSource:
             table = pq.read_table(pa.BufferReader(content))
         except (OSError, pa.ArrowInvalid) as error:
             raise ConfigError(f"{self.file} cannot be read ({error}); write the snapshot again") from error
-        missing = {"ra", "dec", *self.columns} - set(table.column_names)
+        wanted = {**POSITION, **self.columns}
+        missing = {name for name, column in wanted.items() if column.required} - set(table.column_names)
         if missing:
             raise ConfigError(f"{self.file} lacks columns {sorted(missing)}; write the snapshot again")
         meta = table.schema.metadata or {}
@@ -197,23 +202,69 @@ class SnapshotSource:
             raise ConfigError(f"{self.file} says that it is catalogue {name!r}, not {self.name!r}")
         try:
             coverage = json.loads(meta[b"fink_coverage"]) if b"fink_coverage" in meta else None
-        except ValueError as error:
-            raise ConfigError(f"{self.file}: fink_coverage is not JSON ({error})") from error
+            arrays = {
+                name: table.column(name).cast(column.kind)
+                if name in table.column_names
+                else pa.nulls(table.num_rows, column.kind)
+                for name, column in wanted.items()
+            }
+        except (ValueError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise ConfigError(f"{self.file} is not a snapshot of {self.name} ({error}); write it again") from error
         version = meta.get(b"fink_version", b"unversioned").decode()
-        digest = hashlib.sha256(content).hexdigest()
-        return SourceTable(table.select(["ra", "dec", *self.columns]), version, digest, coverage)
+        return SourceTable(pa.table(arrays), version, hashlib.sha256(content).hexdigest(), coverage)
 
 
-def known_sources(settings: Settings) -> tuple[CatalogSource, ...]:
-    """Give the source of every catalogue that the broker can use.
+@dataclass(frozen=True)
+class LayeredSource:
+    """A snapshot where it looks, a package's files elsewhere.
+
+    A snapshot of a piece of sky, or of the places of some alerts, is newer than the package, but knows nothing of the
+    rest. Without a snapshot this is the package, with one of the whole sky it is the snapshot.
 
     Parameters
     ----------
-    settings : Settings
-        Where snapshots are.
+    snapshot : SnapshotSource
+        What counts where it has coverage.
+    package : PackageSource
+        What counts elsewhere.
     """
-    return (
-        PackageSource("gcvs", "gcvs.parquet", "ra", "dec", {"VarType": "type"}),
-        PackageSource("vsx", "vsx.parquet", "RAJ2000", "DEJ2000", {"VType": "type"}),
-        SnapshotSource("simbad", settings.catalog_dir / "simbad.parquet", ("name", "main_type")),
-    )
+
+    snapshot: SnapshotSource
+    package: PackageSource
+
+    @property
+    def name(self) -> str:
+        """Name of the catalogue."""
+        return self.package.name
+
+    @property
+    def origin(self) -> str:
+        """Both."""
+        there = self.snapshot.signature() is not None
+        return f"{self.snapshot.origin}, else {self.package.origin}" if there else self.package.origin
+
+    def signature(self) -> Signature | None:
+        """See :class:`CatalogSource`."""
+        found = (self.snapshot.signature(), self.package.signature())
+        return None if found == (None, None) else found
+
+    def sha256(self) -> str:
+        """See :class:`CatalogSource`."""
+        there = [source for source in (self.snapshot, self.package) if source.signature() is not None]
+        return _joined([source.sha256() for source in there])
+
+    def read(self) -> SourceTable:
+        """See :class:`CatalogSource`."""
+        if self.snapshot.signature() is None:
+            return self.package.read()
+        over = self.snapshot.read()
+        if self.package.signature() is None:
+            return over
+        base = self.package.read()
+        digest = _joined([over.sha256, base.sha256])
+        if over.coverage is None:
+            return SourceTable(over.table, over.version, digest, None)
+        place = [to_floats(one_chunk(base.table.column(axis))) for axis in ("ra", "dec")]
+        outside = ~Coverage(over.coverage).contains(*place)
+        table = pa.concat_tables([base.table.filter(pa.array(outside)), over.table])
+        return SourceTable(table, f"{base.version}+{over.version}", digest, None)

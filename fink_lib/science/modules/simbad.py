@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fink_lib.config import Settings
 from fink_lib.science.base import ScienceModule
-from fink_lib.science.catalogs import CatalogHandle, known_sources
+from fink_lib.science.catalogs import catalog_handle
 from fink_lib.science.crossmatch import CrossMatch
 from fink_lib.science.layout import layout_of
 from fink_lib.surveys.base import Survey
@@ -22,7 +22,6 @@ RADIUS_ARCSEC = 1.0
 
 def build(survey: Survey, settings: Settings) -> Sequence[ScienceModule]:
     """Give the module; its column is ``cdsxmatch``, the label as the snapshot spells it."""
-    source = next(one for one in known_sources(settings) if one.name == "simbad")
-    handle = CatalogHandle(source, settings.catalog_dir)
     columns = {"cdsxmatch": ("main_type", pa.string())}
+    handle = catalog_handle("simbad", settings)
     return [CrossMatch("simbad", "1", layout_of(survey.name), handle, RADIUS_ARCSEC, columns)]

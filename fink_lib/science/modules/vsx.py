@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from fink_lib.config import Settings
 from fink_lib.science.base import ScienceModule
-from fink_lib.science.catalogs import CatalogHandle, known_sources
+from fink_lib.science.catalogs import catalog_handle
 from fink_lib.science.crossmatch import CrossMatch
 from fink_lib.science.layout import layout_of
 from fink_lib.surveys.base import Survey
@@ -21,7 +21,6 @@ RADIUS_ARCSEC = 1.5
 
 def build(survey: Survey, settings: Settings) -> Sequence[ScienceModule]:
     """Give the module; its column is ``vsx``. A star that the index leaves unclassified gives an empty type."""
-    source = next(one for one in known_sources(settings) if one.name == "vsx")
-    handle = CatalogHandle(source, settings.catalog_dir)
     columns = {"vsx": ("type", pa.string())}
+    handle = catalog_handle("vsx", settings)
     return [CrossMatch("vsx", "1", layout_of(survey.name), handle, RADIUS_ARCSEC, columns)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -23,7 +24,8 @@ from fink_lib.errors import ConfigError
 from fink_lib.science.catalogs import Catalog, CatalogHandle, damaged_files, known_sources, open_catalog
 from fink_lib.science.catalogs.catalog import CELL_WIDTH_RAD, healpix_index
 from fink_lib.science.catalogs.coverage import Coverage
-from fink_lib.science.catalogs.sources import SnapshotSource, SourceTable
+from fink_lib.science.catalogs.known import KNOWN
+from fink_lib.science.catalogs.sources import PackageSource, SnapshotSource, SourceTable, file_sha256
 from fink_lib.science.catalogs.store import build
 from fink_lib.science.coordinates import unit_vectors
 
@@ -231,7 +233,7 @@ ROW = {"ra": 150.0, "dec": 2.0, "name": "x", "main_type": "Galaxy"}
 
 
 def snapshot_source(folder: Path) -> SnapshotSource:
-    return SnapshotSource("simbad", folder / "simbad.parquet", ("name", "main_type"))
+    return SnapshotSource("simbad", folder / "simbad.parquet", KNOWN["simbad"].columns)
 
 
 def test_a_snapshot_gives_its_version_digest_and_coverage(tmp_path: Path) -> None:
@@ -312,16 +314,13 @@ def test_the_package_catalogues_need_no_import(science_settings: Settings) -> No
     assert "fink_science" not in sys.modules
 
 
-def test_the_recorded_digest_of_a_package_file_is_that_of_its_content(science_settings: Settings) -> None:
-    from fink_lib.science.catalogs.sources import PackageSource, file_sha256
-
-    source = next(one for one in known_sources(science_settings) if one.name == "gcvs")
-    assert isinstance(source, PackageSource)
-    path = source.path()
-    assert path is not None
-    assert source.sha256() == file_sha256(path)
-    absent = replace(source, file="nothing.parquet")
-    assert absent.signature() is None
+@pytest.mark.parametrize("name", ["gcvs", "4lac"])
+def test_the_recorded_digest_of_package_files_is_that_of_their_content(name: str) -> None:
+    source = PackageSource(name, KNOWN[name].files, KNOWN[name].columns)
+    digests = [file_sha256(path) for path in source.paths()]
+    several = hashlib.sha256("".join(digests).encode()).hexdigest()
+    assert source.sha256() == (digests[0] if len(digests) == 1 else several)
+    assert replace(source, files=("nothing.parquet",)).signature() is None
 
 
 def test_fink_catalogs_lists_builds_and_finds_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,9 @@ def with_snapshot(tmp_path: Path) -> Runner:
     )
     survey = get_survey("ztf")
     modules = [one for one in find_modules(survey, settings) if one.declaration.name in ("simbad", "roid")]
-    return Runner(survey, modules, find_class_rule(survey))
+    runner = Runner(survey, modules, find_class_rule(survey))
+    runner.versions()  # builds the catalogue, as a stream does before its first batch
+    return runner
 
 
 ALERTS = table(
