@@ -88,8 +88,9 @@ class Declaration:
     uses : tuple of str
         Modules whose outputs and statuses this one reads and whose absence it handles itself.
     applies : str
-        SQL predicate over the leaf names of `inputs` of scalar type; an alert for which it is not true becomes
-        ``not_applicable`` without being computed. Empty: every alert.
+        SQL predicate over the leaf names of `inputs` of scalar type and over ``<module>_status`` of the modules in
+        `requires` and `uses`; an alert for which it is not true becomes ``not_applicable`` without being computed.
+        Empty: every alert.
     budget_ms : float
         Time that one alert may take on one core; a test harness and the log complain above it.
     """

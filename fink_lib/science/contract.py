@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from fink_lib.science.columns import CutoutReader
 from fink_lib.science.declarations import STATUS_COLUMN
 from fink_lib.science.runner import Runner, ScienceResult
 
@@ -19,7 +20,7 @@ SEED = 20200101
 """Of the permutation; any value does."""
 
 
-def complaints(runner: Runner, name: str, alerts: pa.Table) -> list[str]:
+def complaints(runner: Runner, name: str, alerts: pa.Table, cutouts: CutoutReader | None = None) -> list[str]:
     """Apply a module to the same alerts in several ways and say what is wrong.
 
     Parameters
@@ -30,6 +31,8 @@ def complaints(runner: Runner, name: str, alerts: pa.Table) -> list[str]:
         The module.
     alerts : pyarrow.Table
         Real or synthetic alerts; the more unlike each other, the more the check is worth.
+    cutouts : CutoutReader, optional
+        Gives their images, to a module that declares them.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def complaints(runner: Runner, name: str, alerts: pa.Table) -> list[str]:
     """
     declaration = next(module.declaration for module in runner.modules if module.declaration.name == name)
     size = alerts.num_rows
-    whole = runner.apply(alerts)
+    whole = runner.apply(alerts, cutouts)
     found = [f"module {name}: {text}" for text in whole.errors.get(name, ())]
     spent_ms = 1000 * whole.timings[name] / max(size, 1)
     if spent_ms > declaration.budget_ms:
@@ -48,12 +51,15 @@ def complaints(runner: Runner, name: str, alerts: pa.Table) -> list[str]:
     order = np.random.default_rng(SEED).permutation(size)
     middle = size // 3
     ways = {
-        "permuted": (order, [runner.apply(alerts.take(pa.array(order)))]),
-        "split": (np.arange(size), [runner.apply(alerts.slice(0, middle)), runner.apply(alerts.slice(middle))]),
-        "twice over": (np.tile(np.arange(size), 2), [runner.apply(pa.concat_tables([alerts, alerts]))]),
+        "permuted": (order, [runner.apply(alerts.take(pa.array(order)), cutouts)]),
+        "split": (
+            np.arange(size),
+            [runner.apply(alerts.slice(0, middle), cutouts), runner.apply(alerts.slice(middle), cutouts)],
+        ),
+        "twice over": (np.tile(np.arange(size), 2), [runner.apply(pa.concat_tables([alerts, alerts]), cutouts)]),
         "one by one": (
             np.arange(min(size, SINGLES)),
-            [runner.apply(alerts.slice(row, 1)) for row in range(min(size, SINGLES))],
+            [runner.apply(alerts.slice(row, 1), cutouts) for row in range(min(size, SINGLES))],
         ),
     }
     for way, (rows, results) in ways.items():

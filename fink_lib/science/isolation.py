@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from fink_lib.errors import TransientError
 from fink_lib.science.base import (
+    STATUS_NAMES,
     ContractError,
     Declaration,
     ModuleReport,
@@ -106,9 +107,13 @@ def applies_sql(declaration: Declaration) -> str:
 
 
 def predicate_columns(declaration: Declaration, batch: Batch) -> pa.Table:
-    """Give the scalar inputs of a module under their leaf names, as ``applies`` sees them."""
+    """Give what ``applies`` sees: scalar inputs under their leaf names, and ``<module>_status`` of upstream modules."""
     named = {path.rsplit(".", 1)[-1]: path for path in declaration.inputs if not path.startswith((HISTORY, CUTOUTS))}
     arrays = {leaf: batch.column(path) for leaf, path in named.items()}
+    words = pa.array(STATUS_NAMES)
+    for name in declaration.upstream:
+        codes = batch.find_status(name)
+        arrays[f"{name}_status"] = pa.nulls(batch.size, pa.string()) if codes is None else words.take(pa.array(codes))
     return pa.table({leaf: array for leaf, array in arrays.items() if not pa.types.is_nested(array.type)})
 
 

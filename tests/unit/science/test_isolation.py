@@ -187,6 +187,20 @@ def test_alerts_that_a_module_does_not_apply_to_are_not_computed() -> None:
     assert seen == [1, 3]
 
 
+def test_applies_sees_the_statuses_of_upstream_modules() -> None:
+    first = Toy(
+        lambda columns: ModuleResult(
+            {"number": np.zeros(len(columns), np.int32)},
+            np.where(columns.floats("candidate.ra") < 151, Status.NO_MATCH, Status.OK).astype(np.int8),
+        ),
+        name="first",
+        outputs={"number": pa.int32()},
+    )
+    second = good("second", inputs=("candidate.magpsf",), uses=("first",), applies="first_status = 'no_match'")
+    result = toy_runner(second, first).apply(table([alert(1, ra=150.0), alert(2, ra=152.0)]))
+    assert status_of(result.table, "second") == ["ok", "not_applicable"]
+
+
 def test_images_are_read_only_for_alerts_that_a_module_applies_to() -> None:
     asked = []
 
