@@ -1,8 +1,8 @@
-"""Is there structure in an image, or could its pixels stand in any order?
+"""Tells structure in an image from pixels that could stand in any order.
 
-The power spectrum of a stamp's centre is compared with those of the same stamp with its pixels shuffled. If the image is
-noise, the distance of the real spectrum from a shuffled one is like the distance between two shuffled ones; a galaxy or
-a star makes it larger. Pessi et al. 2024, A&A 692, A139 (ELEPHANT), section 3.2.
+The power spectrum of a stamp's centre is compared with those of the same stamp with its pixels shuffled. If the image
+is noise, the distance of the real spectrum from a shuffled one is like the distance between two shuffled ones; a galaxy
+or a star makes it larger. ELEPHANT, Pessi et al. 2024, arXiv:2404.18165.
 """
 
 from __future__ import annotations

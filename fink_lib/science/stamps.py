@@ -25,7 +25,7 @@ _LARGEST_FILE = 8 * 1024 * 1024
 
 
 def read_stamp(file: bytes) -> Image:
-    """Read the primary image of a FITS file.
+    r"""Read the primary image of a FITS file.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def read_stamp(file: bytes) -> Image:
     Examples
     --------
     >>> cards = "SIMPLE  = T", "BITPIX  = 16", "NAXIS   = 2", "NAXIS1  = 2", "NAXIS2  = 1", "END"
-    >>> read_stamp("".join(card.ljust(80) for card in cards).ljust(2880).encode() + b"\\0\\1\\0\\2").tolist()
+    >>> read_stamp("".join(card.ljust(80) for card in cards).ljust(2880).encode() + b"\0\1\0\2").tolist()
     [[1.0, 2.0]]
     """
     if file[:2] == _GZIP_MAGIC:
