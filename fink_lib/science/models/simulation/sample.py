@@ -53,11 +53,15 @@ class Request:
         At most this many alerts of each, drawn from its detections.
     history_d : float
         How far the light curves look back (days); infinite for modules that read the archive too.
+    newly_found : bool
+        Whether persistent sources were first detected within the window too: a variable star that nobody knew is what
+        a young transient is mistaken for.
     """
 
     objects: Mapping[str, int]
     alerts_per_object: int = 3
     history_d: float = HISTORY_D
+    newly_found: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,7 +202,7 @@ def _observe(rng: np.random.Generator, source: Source, count: int, request: Requ
     }
     seen = np.cumsum(measured.detected, axis=1)[rows, places].astype(np.float64)
     began = exposures.time_d[np.arange(count), np.argmax(measured.detected, axis=1)]
-    if source.persistent:
+    if source.persistent and not request.newly_found:
         before = rng.uniform(*YEARS_BEFORE_D, count)
         rate = seen_rate(measured.detected, source.span_d)
         seen = seen + np.floor(before * rate * rng.uniform(0.2, 0.6, count))[rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Protocol
@@ -125,7 +126,7 @@ def held_out_sample(trainer: Trainer, seed: int) -> Sample:
     """Simulate objects that the training with `seed` did not use, a third as many."""
     request = trainer.request
     fewer = {name: max(count // 3, 1) for name, count in request.objects.items()}
-    return simulate(Request(fewer, request.alerts_per_object, request.history_d), seed + EVALUATION_SEED)
+    return simulate(replace(request, objects=fewer), seed + EVALUATION_SEED)
 
 
 def describe_sample(request: Request, sample: Sample) -> dict[str, Any]:
