@@ -38,7 +38,7 @@ def magnification(time: Floats, peak: Floats, einstein_time_d: float, impact: fl
     return result
 
 
-def lens_fit(time: Floats, magnitude: Floats, error: Floats, curves: Segments) -> tuple[Floats, Floats]:
+def lens_fit(time: Floats, magnitude: Floats, error: Floats, curves: Segments) -> tuple[Floats, Floats, Floats]:
     """Compare the best lens with a constant.
 
     Parameters
@@ -54,19 +54,22 @@ def lens_fit(time: Floats, magnitude: Floats, error: Floats, curves: Segments) -
         1 - χ²(lens) / χ²(constant), 0 to 1; only shapes that brighten count.
     reduced_chi2 : ndarray, shape (curves,)
         χ²(lens) per degree of freedom.
+    log_time : ndarray, shape (curves,)
+        log10 of the best lens' tE in days; 0 where no lens explains anything.
     """
-    gain, reduced = np.zeros(len(curves)), np.zeros(len(curves))
+    gain, reduced, log_time = (np.zeros(len(curves)) for _ in range(3))
     if not len(curves):
-        return gain, reduced
+        return gain, reduced, log_time
     starts = np.flatnonzero(np.diff(curves.offsets[:-1] // POINTS_AT_ONCE, prepend=-1))
     for begin, end in zip(starts, np.append(starts[1:], len(curves)), strict=True):
         points = slice(curves.offsets[begin], curves.offsets[end])
         some = Segments(curves.lengths[begin:end])
-        gain[begin:end], reduced[begin:end] = _fit(time[points], magnitude[points], error[points], some)
-    return gain, reduced
+        found = _fit(time[points], magnitude[points], error[points], some)
+        gain[begin:end], reduced[begin:end], log_time[begin:end] = found
+    return gain, reduced, log_time
 
 
-def _fit(time: Floats, magnitude: Floats, error: Floats, curves: Segments) -> tuple[Floats, Floats]:
+def _fit(time: Floats, magnitude: Floats, error: Floats, curves: Segments) -> tuple[Floats, Floats, Floats]:
     owner = curves.owner
     flux = 10 ** (-0.4 * (magnitude - curves.median(magnitude)[owner]))
     weight = (flux * error * (np.log(10) / 2.5)) ** -2
@@ -77,7 +80,7 @@ def _fit(time: Floats, magnitude: Floats, error: Floats, curves: Segments) -> tu
     start = time[curves.first]
     span = np.maximum(time[curves.last] - start, 1e-6)
     peaks = start[:, None] + span[:, None] * np.array(PEAKS)
-    best = np.zeros(len(curves))
+    best, log_time = np.zeros(len(curves)), np.zeros(len(curves))
     for einstein_time_d in EINSTEIN_TIMES_D:
         for impact in IMPACTS:
             shape = magnification(time[:, None], peaks[owner], einstein_time_d, impact)
@@ -87,7 +90,9 @@ def _fit(time: Floats, magnitude: Floats, error: Floats, curves: Segments) -> tu
             # A shape that is flat over the curve explains nothing; its norm is rounding only.
             usable = (along > 0) & (norm > 1e-9 * total[:, None] * mean**2)
             drop = np.divide(along**2, norm, out=np.zeros_like(along), where=usable)
-            best = np.maximum(best, drop.max(axis=1))
+            largest = drop.max(axis=1)
+            log_time = np.where(largest > best, np.log10(einstein_time_d), log_time)
+            best = np.maximum(best, largest)
     best = np.minimum(best, constant)
     gain = np.divide(best, constant, out=np.zeros_like(best), where=constant > 0)
-    return gain, (constant - best) / np.maximum(curves.lengths - FREE_PARAMETERS, 1)
+    return gain, (constant - best) / np.maximum(curves.lengths - FREE_PARAMETERS, 1), log_time

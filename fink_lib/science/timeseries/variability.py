@@ -33,7 +33,6 @@ SPREAD = (
     "log_reduced_chi2",
     "excess_deviation",
     "percent_amplitude",
-    "mean_error",
     "log_signal_to_noise",
 )
 SHAPE = (
@@ -74,6 +73,7 @@ ORDER = (
     "parabola_r2",
     "lens_gain",
     "log_lens_chi2",
+    "log_lens_time",
 )
 VARIABILITY_FEATURES = (*SPREAD, *SHAPE, *ORDER)
 """Names of the 47 columns of :func:`variability`, in order."""
@@ -145,7 +145,6 @@ def _spread(magnitude: Floats, error: Floats, curves: Segments) -> list[Floats]:
         np.log1p(chi2 / (curves.lengths - 1)),
         np.sqrt(np.maximum(deviation**2 - noise2, 0.0)),
         curves.max(np.abs(10 ** (-0.4 * away) - 1)),
-        curves.mean(error),
         np.log1p(deviation / np.sqrt(noise2)),
     ]
 
@@ -281,7 +280,7 @@ def _trend(time: Floats, magnitude: Floats, error: Floats, curves: Segments) -> 
     parabola = line + _per(_per(curves.sum(square * scaled), rest) ** 2 * rest, total)
     noise2 = curves.mean(error**2)
     significance = np.abs(slope) * deviation * np.sqrt(_per(spread, noise2))
-    gain, chi2 = lens_fit(time, magnitude, error, curves)
+    gain, chi2, log_time = lens_fit(time, magnitude, error, curves)
     return [
         phase[first_of[0]],
         phase[first_of[1]],
@@ -295,4 +294,5 @@ def _trend(time: Floats, magnitude: Floats, error: Floats, curves: Segments) -> 
         np.minimum(parabola, 1.0),
         gain,
         np.log1p(chi2),
+        log_time,
     ]
