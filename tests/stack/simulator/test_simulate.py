@@ -10,7 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +45,26 @@ def simulate(settings: Settings, *arguments: object, code: int = 0) -> str:
     return done.stdout
 
 
-def messages(settings: Settings, topic: str) -> Iterator[Any]:
-    """Everything in a topic, up to its present end."""
+def messages(settings: Settings, topic: str) -> list[Any]:
+    """Everything in a topic, up to where the broker says that it ends, asked again after the last message was read."""
     consumer = Consumer({"bootstrap.servers": settings.kafka.servers, "group.id": uuid.uuid4().hex})
+    found = []
     try:
-        for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            place = TopicPartition(topic, number, 0)
-            _, end = consumer.get_watermark_offsets(place, timeout=10)
-            consumer.assign([place])
-            for _ in range(end):
+        places = [TopicPartition(topic, n, 0) for n in consumer.list_topics(topic, timeout=10).topics[topic].partitions]
+        consumer.assign(places)
+        while len(found) < (end := sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)):
+            for _ in range(end - len(found)):
                 message = consumer.poll(10)
-                assert message is not None and message.error() is None
-                yield message
+                assert message is not None, f"{len(found)} of {end} messages were read, then the broker fell silent"
+                assert message.error() is None
+                found.append(message)
     finally:
         consumer.close()
+    return found
+
+
+def digests(values: Iterable[bytes]) -> list[str]:
+    return sorted(hashlib.sha256(value).hexdigest() for value in values)
 
 
 def alerts(folder: Path, count: int) -> dict[int, bytes]:
@@ -118,11 +124,11 @@ def test_a_synthetic_night_arrives_as_it_was_made_and_leaves_its_catalogues(
     stack_home: Settings, topic: str, tmp_path: Path
 ) -> None:
     truth = tmp_path / "truth.parquet"
-    simulate(stack_home, "--synthetic", 40, "--seed", 77, "--topic", topic, "--clock", "max", "--truth", truth)
+    out = simulate(stack_home, "--synthetic", 40, "--seed", 77, "--topic", topic, "--clock", "max", "--truth", truth)
+    assert json.loads(out.splitlines()[-1])["delivered"] == 40
     sky = SyntheticNight(77, 40)
-    assert sorted(message.value() for message in messages(stack_home, topic)) == sorted(
-        packet.value for packet in sky.packets()
-    )
+    found = digests(message.value() for message in messages(stack_home, topic))
+    assert found == digests(packet.value for packet in sky.packets())
     assert truth.exists()
     assert {"simbad.parquet", "gaia.parquet"} <= {path.name for path in stack_home.catalog_dir.iterdir()}
 
