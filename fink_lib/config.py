@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from fink_lib.errors import ConfigError
 
@@ -125,6 +125,20 @@ class SimulatorSettings(Section):
     synthetic_alerts: int = 5000
 
 
+class CatalogSettings(Section):
+    """Services that catalogues are fetched from; the key of a TNS bot is best given as a variable."""
+
+    vizier_tap: str = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
+    simbad_tap: str = "https://simbad.cds.unistra.fr/simbad/sim-tap"
+    tns_url: str = "https://www.wis-tns.org/system/files/tns_public_objects/tns_public_objects.csv.zip"
+    tns_bot_id: str = ""
+    tns_bot_name: str = ""
+    tns_api_key: SecretStr = SecretStr("")
+    timeout_s: float = 120.0
+    job_timeout_s: float = 1800.0
+    rows_per_query: int = 200_000
+
+
 class Settings(Section):
     """All settings of one installation.
 
@@ -148,6 +162,7 @@ class Settings(Section):
     supervision: SupervisionSettings = SupervisionSettings()
     nightly: NightlySettings = NightlySettings()
     simulator: SimulatorSettings = SimulatorSettings()
+    catalogs: CatalogSettings = CatalogSettings()
 
     @property
     def lake_root(self) -> str:

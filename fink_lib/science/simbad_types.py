@@ -26,6 +26,8 @@ class SimbadType:
     ----------
     code : str
         Short form (``Sy1``).
+    label : str
+        What SIMBAD calls it today; the old label or the code if it has no new one.
     spellings : tuple of str
         The code and every label that means it.
     extragalactic : bool
@@ -33,6 +35,7 @@ class SimbadType:
     """
 
     code: str
+    label: str
     spellings: tuple[str, ...]
     extragalactic: bool
 
@@ -45,9 +48,9 @@ def simbad_types() -> tuple[SimbadType, ...]:
     types = []
     for row in rows:
         names = [row["code"], row["old_label"], row["new_label"], *row["aliases"].split(";")]
-        types.append(
-            SimbadType(row["code"], tuple(dict.fromkeys(name for name in names if name)), row["extragalactic"] == "1")
-        )
+        label = row["new_label"] or row["old_label"] or row["code"]
+        spellings = tuple(dict.fromkeys(name for name in names if name))
+        types.append(SimbadType(row["code"], label, spellings, row["extragalactic"] == "1"))
     return tuple(types)
 
 

@@ -8,6 +8,7 @@ and in a file that somebody made of it.
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astropy.coordinates import Angle
+from astropy.coordinates import Angle, IllegalSecondWarning
 from astropy.table import Table
 
 from fink_lib.errors import ConfigError
@@ -136,7 +137,10 @@ def _angle(array: pa.Array, name: str) -> pa.Array:
     rows = np.asarray(words, dtype=object)
     parsed[plain] = rows[plain].astype(np.float64)
     if parts.any():
-        parsed[parts] = Angle(rows[parts].tolist(), unit=u.hourangle if name == "ra" else u.deg).deg
+        with warnings.catch_warnings():
+            # Sixty seconds, from rounding, are one minute.
+            warnings.simplefilter("ignore", IllegalSecondWarning)
+            parsed[parts] = Angle(rows[parts].tolist(), unit=u.hourangle if name == "ra" else u.deg).deg
     return pa.array(parsed, from_pandas=True)
 
 

@@ -75,6 +75,9 @@ class CatalogSource(Protocol):
     def read(self) -> SourceTable:
         """Read the file; raises ConfigError if it is not what it should be."""
 
+    def damaged(self) -> list[str]:
+        """Give the files that are not as they were published."""
+
 
 def file_sha256(path: Path) -> str:
     """Give the SHA-256 of a file's content (hex)."""
@@ -135,17 +138,27 @@ class PackageSource:
         """Digest from the package's own record, which saves reading the files; else of the files."""
         if self.signature() is None:
             raise ConfigError(f"{self.origin} is not installed; catalogue {self.name} cannot be built")
-        recorded = {
-            str(entry): base64.urlsafe_b64decode(entry.hash.value + "=" * (-len(entry.hash.value) % 4)).hex()
-            for entry in distribution(PACKAGE).files or ()
-            if entry.hash is not None and entry.hash.mode == "sha256"
-        }
-        return _joined(
-            [
-                recorded.get(f"{PACKAGE_FOLDER}/{file}") or file_sha256(path)
-                for file, path in zip(self.files, self.paths(), strict=True)
-            ]
-        )
+        recorded = self._recorded()
+        pairs = zip(self.files, self.paths(), strict=True)
+        return _joined([recorded.get(file) or file_sha256(path) for file, path in pairs])
+
+    def damaged(self) -> list[str]:
+        """Give the files whose content is not what the package's record says."""
+        recorded = self._recorded()
+        pairs = zip(self.files, self.paths(), strict=False)
+        return [file for file, path in pairs if path.exists() and recorded.get(file, "") != file_sha256(path)]
+
+    def _recorded(self) -> dict[str, str]:
+        """Give the package's own digests of its files."""
+        if not self.paths():
+            return {}
+        entries = {str(entry): entry.hash for entry in distribution(PACKAGE).files or ()}
+        found = {}
+        for file in self.files:
+            digest = entries.get(f"{PACKAGE_FOLDER}/{file}")
+            if digest is not None and digest.mode == "sha256":
+                found[file] = base64.urlsafe_b64decode(digest.value + "=" * (-len(digest.value) % 4)).hex()
+        return found
 
     def read(self) -> SourceTable:
         """See :class:`CatalogSource`."""
@@ -174,8 +187,19 @@ class SnapshotSource:
 
     @property
     def origin(self) -> str:
-        """The file."""
-        return f"snapshot {self.file.name}"
+        """The file, and what it was made from."""
+        made_from = self._meta().get(b"fink_origin", b"").decode()
+        return f"snapshot {self.file.name}" + (f" of {made_from}" if made_from else "")
+
+    def _meta(self) -> Mapping[bytes, bytes]:
+        try:
+            return pq.read_schema(self.file).metadata or {}
+        except (OSError, pa.ArrowInvalid):
+            return {}
+
+    def damaged(self) -> list[str]:
+        """Nothing: a snapshot is what its digest says, whatever that is."""
+        return []
 
     def signature(self) -> Signature | None:
         """See :class:`CatalogSource`."""
@@ -252,6 +276,10 @@ class LayeredSource:
         """See :class:`CatalogSource`."""
         there = [source for source in (self.snapshot, self.package) if source.signature() is not None]
         return _joined([source.sha256() for source in there])
+
+    def damaged(self) -> list[str]:
+        """See :class:`CatalogSource`."""
+        return self.package.damaged()
 
     def read(self) -> SourceTable:
         """See :class:`CatalogSource`."""
