@@ -90,8 +90,7 @@ def sigma_clip(images: Image, sigma: float = 3.0, rounds: int = 10) -> Bools:
     """Mark the pixels that stand out: further than `sigma` standard deviations from the median, again and again.
 
     Each round takes median and standard deviation of the pixels that are left and drops those outside; it ends after
-    `rounds` rounds or when nothing changes. What is left is always a range of the sorted pixels, so that median and
-    deviation of each round come from one sort and two running sums.
+    `rounds` rounds or when nothing changes.
 
     Parameters
     ----------
@@ -107,37 +106,34 @@ def sigma_clip(images: Image, sigma: float = 3.0, rounds: int = 10) -> Bools:
     ndarray of bool
         Same shape; True where a pixel is dropped or is not finite.
     """
-    size = len(images)
-    flat = images.reshape(size, -1)
-    usable = np.isfinite(flat)
-    ordered = np.sort(np.where(usable, flat, np.nan), axis=1)
-    last = usable.sum(axis=1)
-    first = np.zeros(size, dtype=np.int64)
-    rows = np.arange(size)
+    dropped = np.ones(images.shape, dtype=bool)
+    for image, marks in zip(images, dropped, strict=True):
+        marks[...] = _clip_one(image, sigma, rounds)
+    return dropped
+
+
+def _clip_one(image: Image, sigma: float, rounds: int) -> Bools:
+    """Clip one image: what is left is always a range of its sorted pixels, so one sort and two running sums do."""
+    ordered = np.sort(image, axis=None)
+    low, high = int(np.searchsorted(ordered, -np.inf, side="right")), int(np.searchsorted(ordered, np.inf))
+    if high == low:
+        return np.ones(image.shape, dtype=bool)
     # Sums of squares about a value near all of them, or the difference of two large numbers would be left.
-    about = ordered[rows, np.maximum(last // 2, 0).clip(max=flat.shape[1] - 1)]
-    offsets = np.nan_to_num(ordered - about[:, None])
-    sums = np.concatenate([np.zeros((size, 1)), np.cumsum(offsets, axis=1)], axis=1)
-    squares = np.concatenate([np.zeros((size, 1)), np.cumsum(offsets**2, axis=1)], axis=1)
-    low = np.full(size, -np.inf)
-    high = np.full(size, np.inf)
+    offsets = np.where(np.isfinite(ordered), ordered - ordered[(low + high) // 2], 0.0)
+    sums = np.concatenate(([0.0], np.cumsum(offsets)))
+    squares = np.concatenate(([0.0], np.cumsum(offsets * offsets)))
     for _ in range(rounds):
-        count = np.maximum(last - first, 1)
-        middle = (ordered[rows, first + (count - 1) // 2] + ordered[rows, first + count // 2]) / 2
-        mean = (sums[rows, last] - sums[rows, first]) / count
-        deviation = np.sqrt(np.maximum((squares[rows, last] - squares[rows, first]) / count - mean**2, 0))
-        low, high = middle - sigma * deviation, middle + sigma * deviation
-        inside = (ordered >= low[:, None]) & (ordered <= high[:, None])
-        inside &= (np.arange(flat.shape[1]) >= first[:, None]) & (np.arange(flat.shape[1]) < last[:, None])
-        left = inside.sum(axis=1)
-        if (left == last - first).all():
+        count = high - low
+        middle = (ordered[low + (count - 1) // 2] + ordered[low + count // 2]) / 2
+        mean = (sums[high] - sums[low]) / count
+        width = sigma * max((squares[high] - squares[low]) / count - mean**2, 0.0) ** 0.5
+        left = max(low, int(np.searchsorted(ordered, middle - width)))
+        right = min(high, int(np.searchsorted(ordered, middle + width, side="right")))
+        if (left, right) == (low, high):
             break
-        first = np.where(left > 0, inside.argmax(axis=1), first)
-        last = first + left
-    kept_low = ordered[rows, np.minimum(first, flat.shape[1] - 1)]
-    kept_high = ordered[rows, np.maximum(last - 1, 0)]
-    dropped: Bools = ~(usable & (flat >= kept_low[:, None]) & (flat <= kept_high[:, None]))
-    return dropped.reshape(images.shape)
+        low, high = left, right
+    dropped: Bools = ~((image >= ordered[low]) & (image <= ordered[high - 1]))
+    return dropped
 
 
 def central(images: npt.NDArray[np.float64], side: int) -> Image:

@@ -26,6 +26,7 @@ from fink_lib.streams.earlier import NOTHING, PLACE, Earlier, find_earlier
 from fink_lib.streams.report import REPORT_DDL, Share, add_up
 from fink_lib.streams.seen import Ids, Origins, SeenIds
 from fink_lib.streams.stage import Batch, LedgerRow, StageContext
+from fink_lib.streams.stamps import cutout_reader
 from fink_lib.streams.verdicts import Verdicts, cut_expression, decide, origin_numbers
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def make_kernel(
         runner = load_modules(survey_name, settings)
         share = Share()
         for alerts in _in_passes(batches, earlier, leaving):
-            result = runner.apply(alerts)
+            result = runner.apply(alerts, cutout_reader(lake, alerts))
             failpoint(settings, survey_name, "raw2science", "in_pass")
             rows = alerts.select(lake.survey.alert_schema.names)
             for field in lake.survey.fink_schema:

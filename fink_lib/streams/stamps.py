@@ -18,6 +18,7 @@ from fink_lib.lake.tables import PARTITION
 
 if TYPE_CHECKING:
     from fink_lib.lake import Lake
+    from fink_lib.science.columns import CutoutReader, Ints
 
 IMAGES = ("science", "template", "difference")
 
@@ -93,3 +94,41 @@ class StampReader:
         rows = group.to_table(schema=self._schema, columns=["batch", "alert_id"])
         pairs = zip(rows.column("batch").to_pylist(), rows.column("alert_id").to_pylist(), strict=True)
         return {row: wanted[pair] for row, pair in enumerate(pairs) if pair in wanted}
+
+
+def cutout_reader(lake: Lake, alerts: pa.Table) -> CutoutReader:
+    """Give what reads the images of some of these alerts, for the modules that ask for them.
+
+    Parameters
+    ----------
+    lake : Lake
+        Holds table ``cutouts``.
+    alerts : pyarrow.Table
+        Rows of ``raw``: alert id, ``ingest`` and ``night``; each id once.
+
+    Returns
+    -------
+    CutoutReader
+        Opens a night only when an image of it is asked for.
+    """
+    stamps = StampReader(lake)
+    ids = alerts.column(lake.survey.id_field).combine_chunks()
+    places = pa.table(
+        {
+            PARTITION: alerts.column(PARTITION),
+            "batch": pc.struct_field(alerts.column("ingest").combine_chunks(), "batch"),
+            "alert_id": ids,
+        }
+    )
+
+    def read(wanted: Ints) -> pa.Table:
+        chosen = places.take(pc.index_in(pa.array(wanted), value_set=ids))
+        parts = []
+        for night in pc.unique(chosen.column(PARTITION)).to_pylist():
+            mine = chosen.filter(pc.equal(chosen.column(PARTITION), night))
+            batches = mine.column("batch").combine_chunks()
+            images = stamps.fetch(night, mine.column("alert_id").combine_chunks(), batches)
+            parts.append(images.append_column("alert_id", mine.column("alert_id")))
+        return pa.concat_tables(parts)
+
+    return read

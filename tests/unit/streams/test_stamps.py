@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from fink_lib.lake import Lake
-from fink_lib.streams.stamps import StampReader
+from fink_lib.streams.stamps import StampReader, cutout_reader
 from fink_lib.surveys import get_survey
 
 NIGHT = "20240312"
@@ -71,3 +72,22 @@ def test_compaction_changes_nothing(lake: Lake) -> None:
     before = fetch(lake, wanted)
     lake.table("cutouts").optimize.compact(partition_filters=[("night", "=", NIGHT)])
     assert fetch(lake, wanted) == before == [f"science-{i}-{b}".encode() for i, b in wanted]
+
+
+def test_a_module_asks_for_images_by_id_across_nights_and_batches(lake: Lake) -> None:
+    add(lake, "g1-000000001", [1, 2])
+    add(lake, "g1-000000002", [3])
+    add(lake, "g1-000000002", [4], night="20240313")
+    places = [(1, "g1-000000001", NIGHT), (2, "g1-000000001", NIGHT), (3, "g1-000000002", NIGHT)]
+    places += [(4, "g1-000000002", "20240313"), (5, "g1-000000002", "20240313")]
+    schema = lake.schema("raw")
+    rows = [{"candid": one, "ingest": {"batch": batch}, "night": night} for one, batch, night in places]
+    read = cutout_reader(lake, pa.Table.from_pylist(rows, schema=schema))
+    images = read(np.array([5, 4, 1, 3]))
+    found = dict(zip(images["alert_id"].to_pylist(), images["science"].to_pylist(), strict=True))
+    assert found == {
+        1: b"science-1-g1-000000001",
+        3: b"science-3-g1-000000002",
+        4: b"science-4-g1-000000002",
+        5: None,
+    }
