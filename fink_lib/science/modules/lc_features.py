@@ -16,6 +16,7 @@ from fink_lib.config import Settings
 from fink_lib.science.base import Declaration, ModuleResult, ScienceModule, Status, statuses
 from fink_lib.science.columns import Columns
 from fink_lib.science.history import History
+from fink_lib.science.models.lightcurves import LightCurves
 from fink_lib.science.photometry import apparent_magnitude, difference_sign
 from fink_lib.surveys.base import Survey
 from fink_lib.surveys.ztf_columns import LC_FEATURES
@@ -28,6 +29,8 @@ BANDS = {"g": 1, "r": 2}
 
 SOURCE_RADIUS_ARCSEC = 1.5
 """A reference source closer than this is the varying source itself: its flux belongs to the light curve (Fink)."""
+
+ENTRIES = ("magpsf", "sigmapsf", "magnr", "sigmagnr", "distnr")
 
 POINT = pa.struct([("t", pa.float64()), ("m", pa.float64()), ("sigma", pa.float64())])
 ROLES = {"t": "t", "m": "m", "sigma": "sigma"}
@@ -75,24 +78,29 @@ class LightCurveFeatures(ScienceModule):
         self.declaration = Declaration(
             name=self._column,
             version=f"1-{lc.__version__}",
-            inputs=tuple(
-                f"history.{name}" for name in ("magpsf", "sigmapsf", "magnr", "sigmagnr", "distnr", "isdiffpos")
-            ),
+            inputs=tuple(f"history.{name}" for name in (*ENTRIES, "isdiffpos")),
             outputs=pa.schema([(self._column, FEATURES)]),
         )
 
     def run(self, columns: Columns) -> ModuleResult:
         """Extract; a feature that needs more points, or has no finite value, is null within the struct."""
-        curves, magnitude, error = measurements(columns.history)
-        chosen = curves.band == self._fid
-        lengths = curves.count(chosen)
-        features = extract(curves.time[chosen], magnitude[chosen], error[chosen], lengths)
+        points, magnitude, error = measurements(curves_of(columns.history))
+        chosen = points.band == self._fid
+        lengths = points.count(chosen)
+        features = extract(points.time_jd[chosen], magnitude[chosen], error[chosen], lengths)
         status = statuses(len(columns))
         status[lengths == 0] = Status.NOT_APPLICABLE
         return ModuleResult({self._column: features}, status)
 
 
-def measurements(history: History) -> tuple[History, Floats, Floats]:
+def curves_of(history: History) -> LightCurves:
+    """Give light curves with the entries that features need; two of one time and band stay side by side, sorted."""
+    entries = {name: history.values(name) for name in ENTRIES}
+    entries["sign"] = difference_sign(history.arrow("isdiffpos"))
+    return LightCurves(history.offsets, history.time, history.band, entries, {})
+
+
+def measurements(curves: LightCurves) -> tuple[LightCurves, Floats, Floats]:
     """Give the valid g and r points of light curves with the magnitudes that describe the source.
 
     Difference magnitudes, unless a valid point of the alert, in any band, lies within 1.5 arcsec of a reference source:
@@ -100,34 +108,35 @@ def measurements(history: History) -> tuple[History, Floats, Floats]:
 
     Parameters
     ----------
-    history : History
-        Light curves.
+    curves : LightCurves
+        With the entries :data:`ENTRIES` and ``sign``.
 
     Returns
     -------
-    History
+    LightCurves
         The points, each (time, band) once.
     magnitude, error : ndarray, shape (points,)
         In mag.
     """
-    distance = history.values("distnr")
-    near = history.count(history.valid & (distance >= 0) & (distance <= SOURCE_RADIUS_ARCSEC)) > 0
-    points = history.where(history.valid & np.isin(history.band, list(BANDS.values())))
-    difference = points.values("magpsf"), points.values("sigmapsf")
-    sign = difference_sign(points.arrow("isdiffpos"))
-    apparent = apparent_magnitude(*difference, points.values("magnr"), points.values("sigmagnr"), sign)
+    distance = curves.entries["distnr"]
+    near = curves.count(curves.valid & (distance >= 0) & (distance <= SOURCE_RADIUS_ARCSEC)) > 0
+    points = curves.where(curves.valid & np.isin(curves.band, list(BANDS.values())))
+    entries = points.entries
+    difference = entries["magpsf"], entries["sigmapsf"]
+    apparent = apparent_magnitude(*difference, entries["magnr"], entries["sigmagnr"], entries["sign"])
     magnitude, error = (
         np.where(near[points.alert], mine, theirs) for mine, theirs in zip(apparent, difference, strict=True)
     )
-    kept = np.isfinite(magnitude) & np.isfinite(error) & _last_of_each(points, np.isfinite(magnitude))
+    usable = np.isfinite(magnitude) & np.isfinite(error)
+    kept = usable & _last_of_each(points, usable)
     return points.where(kept), magnitude[kept], error[kept]
 
 
-def _last_of_each(points: History, usable: Bools) -> Bools:
+def _last_of_each(points: LightCurves, usable: Bools) -> Bools:
     """Mark the points that win among the usable ones of their (alert, time, band): in a sorted history, the last."""
     rows = np.flatnonzero(usable)
     same = np.ones(max(len(rows) - 1, 0), dtype=bool)
-    for key in (points.alert, points.time, points.band):
+    for key in (points.alert, points.time_jd, points.band):
         same &= key[rows][1:] == key[rows][:-1]
     marked = np.zeros(len(usable), dtype=bool)
     marked[rows] = np.append(~same, True) if len(rows) else True
