@@ -288,11 +288,11 @@ class LayeredSource:
         over = self.snapshot.read()
         if self.package.signature() is None:
             return over
-        base = self.package.read()
-        digest = _joined([over.sha256, base.sha256])
         if over.coverage is None:
-            return SourceTable(over.table, over.version, digest, None)
+            return SourceTable(over.table, over.version, _joined([over.sha256, self.package.sha256()]), None)
+        base = self.package.read()
         place = [to_floats(one_chunk(base.table.column(axis))) for axis in ("ra", "dec")]
         outside = ~Coverage(over.coverage).contains(*place)
         table = pa.concat_tables([base.table.filter(pa.array(outside)), over.table])
+        digest = _joined([over.sha256, base.sha256])
         return SourceTable(table, f"{base.version}+{over.version}", digest, None)
