@@ -111,9 +111,10 @@ def snapshot_from_file(
     ConfigError
         If the file is not there, cannot be read or lacks a column.
     """
+    columns = _known(name).columns
     if not file.is_file():
         raise ConfigError(f"there is no file {file}")
-    table = read_sources(file, _known(name).columns, chosen)
+    table = read_sources(file, columns, chosen)
     version = version or f"{file.stem}-{file_sha256(file)[:12]}"
     return write_snapshot(name, table, folder, f"file {file.name}", version, coverage, replace)
 

@@ -49,6 +49,7 @@ class TapService:
             raise ConfigError(f"{url!r} is not the address of a TAP service")
         context, _, tap = parts.path.strip("/").rpartition("/")
         port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._connections = _Connections(parts.hostname, port, settings.timeout_s)
         connection = TapConn(
             parts.scheme == "https",
             parts.hostname,
@@ -56,7 +57,7 @@ class TapService:
             tap_context=tap,
             port=port,
             sslport=port,
-            connhandler=_Connections(parts.hostname, port, settings.timeout_s),
+            connhandler=self._connections,
         )
         self.url = url
         self._settings = settings
@@ -164,17 +165,27 @@ class TapService:
                 yield
         except (OSError, HTTPException, SystemError, ValueError, TypeError, AttributeError, IndexError) as error:
             raise TransientError(f"{self.url} does not answer as it should: {type(error).__name__}: {error}") from error
+        finally:
+            self._connections.close()
 
 
 class _Connections:
-    """Connections that give up; those of astroquery wait for ever."""
+    """Connections that give up, and are closed; those of astroquery wait for ever and stay open."""
 
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         self._place = (host, port)
         self._timeout_s = timeout_s
+        self._open: list[HTTPConnection] = []
 
     def get_connection(
         self, *, ishttps: bool = False, cookie: str | None = None, verbose: bool = False
     ) -> HTTPConnection:
+        """Give a connection, as astroquery asks for one."""
         kind = HTTPSConnection if ishttps or cookie is not None else HTTPConnection
-        return kind(*self._place, timeout=self._timeout_s)
+        self._open.append(kind(*self._place, timeout=self._timeout_s))
+        return self._open[-1]
+
+    def close(self) -> None:
+        """Close every connection given so far."""
+        while self._open:
+            self._open.pop().close()
