@@ -56,6 +56,9 @@ EXTENDED_STARS_SHARE = 0.15
 REDDENING_MAG = 0.35
 """Scale of the exponential that dust adds to a star's g - r; variable stars are seen throughout the Galactic plane."""
 
+HIDDEN_SHARE = 0.12
+"""Objects that are trained without g, and as many without r."""
+
 COLOUR_SCATTER_MAG = 0.25
 """Of nuclei, beyond the simulator's: redshifts move emission lines through the bands (Richards et al. 2001, AJ 121,
 2308)."""
@@ -90,6 +93,7 @@ class AgnTrainer:
     def train(self, seed: int, sample: Sample, tell: Tell) -> Trained:
         """Train on 70 % of the objects, calibrate on the others."""
         kind, object_id, table = _table(sample, seed)
+        _hide_bands(table, object_id, np.random.default_rng([seed, 2]))
         fitting = _first_part(object_id, 0.7)
         truth = np.isin(kind, NUCLEI)
         tell(f"fitting: {int(fitting.sum())} alerts, {int(truth[fitting].sum())} of nuclei")
@@ -113,6 +117,7 @@ class AgnTrainer:
                 "parallax": "distances from absolute magnitudes, errors of Gaia DR3; unknown for 40 % of the objects",
                 "sgscore1": f"{POINT_LIKE_SHARE:.0%} of nuclei look like stars, {EXTENDED_STARS_SHARE:.0%} of stars "
                 "like anything",
+                "bands": f"{HIDDEN_SHARE:.0%} of the objects are trained without g, as many without r",
                 "colour": f"dust of {REDDENING_MAG} mag before stars, {COLOUR_SCATTER_MAG} mag of lines in nuclei",
             },
             "limits": "30 days show a small part of a walk of months: time scales above 30 d look alike, and the score "
@@ -158,6 +163,20 @@ def _table(sample: Sample, seed: int) -> tuple[npt.NDArray[np.str_], npt.NDArray
     alert, table = features(replace(curves, alerts=alerts), _parallax_over_error(sample, rng))
     table[:, FEATURES.index("colour")] += _colour_offset(sample, rng)[alert]
     return sample.kind[alert], sample.object_id[alert], table
+
+
+def _hide_bands(table: Floats, object_id: npt.NDArray[np.int64], rng: np.random.Generator) -> None:
+    """Take one band from some objects, whatever they are: which band is lacking must not tell what a source is.
+
+    In the simulator a source that is seen in g alone is blue; in the sky it lies where r was not observed.
+    """
+    objects, of = np.unique(object_id, return_inverse=True)
+    draw = rng.random(len(objects))[of]
+    shared = [FEATURES.index(name) for name in ("colour", "colour_scatter", "deviation_ratio")]
+    for start, hidden, kept in ((0.0, "g", "r"), (HIDDEN_SHARE, "r", "g")):
+        rows = (draw >= start) & (draw < start + HIDDEN_SHARE) & np.isfinite(table[:, FEATURES.index(f"skew_{kept}")])
+        columns = [place for place, name in enumerate(FEATURES) if name.endswith(f"_{hidden}")] + shared
+        table[np.ix_(np.flatnonzero(rows), np.array(columns))] = np.nan
 
 
 def _star_galaxy(sample: Sample, rng: np.random.Generator) -> Floats:
