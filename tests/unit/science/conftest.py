@@ -9,9 +9,18 @@ import pytest
 
 from fink_lib.config import Settings, load_settings
 from fink_lib.science import Runner, build_runner
+from fink_lib.science.catalogs.labels import DEFAULT, labelled, read_alerts
+from fink_lib.science.catalogs.snapshots import snapshot_from_file, write_snapshot
 from fink_lib.surveys import get_survey
 from tests.unit.science.alerts import alert, detection, limit, table
-from tests.unit.science.reference import alerts_of, enriched_files, read_records
+from tests.unit.science.reference import (
+    ENRICHED,
+    PUBLISHED_LISTS,
+    SHARED_DATA,
+    alerts_of,
+    enriched_files,
+    read_records,
+)
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +28,19 @@ def science_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Give an installation without a SIMBAD snapshot."""
     home: Path = tmp_path_factory.mktemp("science")
     return load_settings(home)
+
+
+@pytest.fixture(scope="session")
+def labelled_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Give an installation with snapshots made from the labels of the shared sample, and the published lists."""
+    settings = load_settings(tmp_path_factory.mktemp("labelled"))
+    alerts = read_alerts([ENRICHED])
+    for name in DEFAULT:
+        found = labelled(name, alerts)
+        write_snapshot(name, found.table, settings.catalog_dir, "labels", coverage=found.coverage)
+    for name, file in PUBLISHED_LISTS.items():
+        snapshot_from_file(name, SHARED_DATA / "catalogs" / file, settings.catalog_dir)
+    return settings
 
 
 @pytest.fixture(scope="session")

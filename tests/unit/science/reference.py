@@ -16,6 +16,14 @@ from fink_lib.surveys import get_survey
 SHARED_DATA = Path(os.environ.get("FINK_SHARED_DATA") or project_root().parent / "shared" / "data")
 ENRICHED = SHARED_DATA / "enriched_ztf"
 
+PUBLISHED_LISTS = {
+    "magnetic_cv": "magnetic_cataclysmic_variables.csv",
+    "symbiotic_cv": "symbiotic_and_cataclysmic.parquet",
+    "known_tde": "known_tde_148.parquet",
+    "dwarf_agn": "list_dwarfs_AGN_RADEC.parquet",
+}
+"""Lists of special objects, and their files in the shared data."""
+
 UNAVAILABLE_LABELS = ("Fail", "Fail 500", "Fail 503")
 """How the reference data spell that SIMBAD did not answer."""
 
