@@ -1,4 +1,6 @@
-"""The SIMBAD and Gaia of a synthetic sky, as local catalogues marked synthetic.
+"""The catalogues of a synthetic sky, as local snapshots marked synthetic: SIMBAD, Gaia, TNS and shorter lists.
+
+Variable stars need none: many of a synthetic sky sit where the real index has one.
 
 Format: Parquet with ``ra``, ``dec`` (degrees), ``name`` and the catalogue's columns; the schema's metadata give the
 catalogue's name, a version that depends on the rows only, and the circles of sky that it covers.
@@ -8,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,11 +51,68 @@ _KNOWN = {  # part of a kind that SIMBAD has, and the types under which it does
     Kind.MICROLENSING: (0.1, ("Star",)),
 }
 _WITH_PARALLAX = 0.9
-_METADATA = ("fink_catalog", "fink_version", "fink_coverage", "fink_synthetic")
+_METADATA = ("fink_catalog", "fink_version", "fink_coverage", "fink_origin", "fink_synthetic")
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """A catalogue whose rows need nothing of an object but its kind.
+
+    Parameters
+    ----------
+    purpose : int
+        Tells its random draws from those of the other catalogues.
+    schema : pyarrow.Schema
+        Columns beside position and name.
+    known : mapping
+        Kind to the part of them that it has, and the values that they take in turn.
+    """
+
+    purpose: int
+    schema: pa.Schema
+    known: Mapping[Kind, tuple[float, tuple[tuple[Any, ...], ...]]]
+
+
+_LISTINGS = {
+    "gaia_class": _Listing(
+        12,
+        pa.schema([("class", pa.string())]),
+        {
+            Kind.RR_LYRAE: (0.7, (("RR",),)),
+            Kind.ECLIPSING: (0.6, (("ECL",),)),
+            Kind.LONG_PERIOD: (0.7, (("LPV",),)),
+            Kind.VARIABLE: (0.2, (("YSO",), ("RS",))),
+            Kind.AGN: (0.5, (("AGN",),)),
+        },
+    ),
+    "tns": _Listing(
+        13,
+        pa.schema([("type", pa.string()), ("redshift", pa.float32())]),
+        {
+            Kind.SN_IA: (0.8, (("SN Ia", 0.05), (None, None))),
+            Kind.SN_II: (0.8, (("SN II", 0.02), (None, None))),
+            Kind.AGN: (0.02, (("AGN", 0.3), (None, None))),
+        },
+    ),
+    "spicy": _Listing(
+        14,
+        pa.schema([("id", pa.int32()), ("class", pa.string())]),
+        {Kind.VARIABLE: (0.15, ((1, "ClassII"), (2, "FS"), (3, "ClassI")))},
+    ),
+    "stars": _Listing(
+        15,
+        pa.schema([("kind", pa.string())]),
+        {kind: (0.95, (("STAR",),)) for kind in STARS} | {Kind.AGN: (0.9, (("QSO",),))},
+    ),
+    "magnetic_cv": _Listing(16, pa.schema([]), {Kind.VARIABLE: (0.03, ((),))}),
+    "symbiotic_cv": _Listing(17, pa.schema([]), {Kind.LONG_PERIOD: (0.03, ((),)), Kind.VARIABLE: (0.03, ((),))}),
+    "known_tde": _Listing(18, pa.schema([]), {Kind.AGN: (0.01, ((),))}),
+    "dwarf_agn": _Listing(19, pa.schema([("radius_arcsec", pa.float64())]), {Kind.AGN: (0.03, ((2.1,), (8.4,)))}),
+}
 
 
 def write_snapshots(sky: SyntheticNight, folder: Path) -> list[Path]:
-    """Write or extend ``simbad.parquet`` and ``gaia.parquet``.
+    """Write or extend ``simbad.parquet``, ``gaia.parquet`` and those of the shorter catalogues.
 
     Snapshots of other synthetic skies stay in the files; rows of the same sky are the same, so a second run with one
     seed changes nothing.
@@ -64,6 +125,7 @@ def write_snapshots(sky: SyntheticNight, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     cones = [field.cone for field in sky.fields]
     tables = {"simbad": _simbad(sky), "gaia": _gaia(sky)}
+    tables |= {name: _listed(sky, listing) for name, listing in _LISTINGS.items()}
     paths = {name: folder / f"{name}.parquet" for name in tables}
     merged = {name: _merged(name, table, cones, paths[name]) for name, table in tables.items()}
     for name, table in merged.items():
@@ -83,14 +145,14 @@ def _merged(name: str, table: pa.Table, cones: list[list[float]], path: Path) ->
         cones = [*json.loads(metadata[b"fink_coverage"]), *cones]
     table = _unique(table).sort_by([("dec", "ascending"), ("ra", "ascending"), ("name", "ascending")])
     coverage = json.dumps(sorted(set(map(tuple, cones))))
-    values = (name, _digest(table), coverage, "1")
+    values = (name, _digest(table), coverage, "a synthetic sky", "1")
     return table.replace_schema_metadata(dict(zip(_METADATA, values, strict=True)))
 
 
 def _unique(table: pa.Table) -> pa.Table:
     """Keep one row per name, the newest."""
     last = {name: row for row, name in enumerate(table.column("name").to_pylist())}
-    return table.take(pa.array(sorted(last.values())))
+    return table.take(pa.array(sorted(last.values()), pa.int64()))
 
 
 def _digest(table: pa.Table) -> str:
@@ -135,6 +197,23 @@ def _gaia(sky: SyntheticNight) -> pa.Table:
             rows.append((ra, dec, _name(sky, place, number), _gaia_name(sky, place, number), plx, 0.05, 0))
     columns = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), GAIA_SCHEMA, strict=True)]
     return pa.Table.from_arrays(columns, schema=GAIA_SCHEMA)
+
+
+def _listed(sky: SyntheticNight, listing: _Listing) -> pa.Table:
+    rows: list[tuple[Any, ...]] = []
+    for place, seen in enumerate(sky.observed):
+        rng = _rng(sky, place, listing.purpose)
+        people = seen.population
+        for number in sky.alert_objects(place).tolist():
+            part, values = listing.known.get(Kind(people.kind[number]), (0.0, ((),)))
+            if rng.random() < part:
+                position = float(people.ra[number]), float(people.dec[number])
+                rows.append((*position, _name(sky, place, number), *values[number % len(values)]))
+    schema = pa.schema([("ra", pa.float64()), ("dec", pa.float64()), ("name", pa.string()), *listing.schema])
+    columns = zip(*rows, strict=True) if rows else [() for _ in schema]
+    return pa.Table.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
+    )
 
 
 def _bystanders(rng: np.random.Generator, field: Field) -> Iterator[tuple[int, float, float]]:

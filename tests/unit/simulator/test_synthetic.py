@@ -16,7 +16,9 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 
+from fink_lib.config import load_settings
 from fink_lib.errors import ConfigError
+from fink_lib.science.catalogs import open_catalog, source_of
 from fink_lib.simulator.packets import as_packets
 from fink_lib.simulator.rewrite import record_of
 from fink_lib.simulator.synthetic import DEFAULT_NIGHT, SyntheticNight, write_snapshots
@@ -196,7 +198,8 @@ def test_a_table_of_the_truth_can_be_written(sky: SyntheticNight, tmp_path: Path
 def test_snapshots_hold_what_alerts_match_within_an_arcsecond(
     sky: SyntheticNight, truth: dict[int, dict[str, Any]], tmp_path: Path
 ) -> None:
-    simbad, gaia = (pq.read_table(path) for path in write_snapshots(sky, tmp_path))
+    tables = {path.stem: pq.read_table(path) for path in write_snapshots(sky, tmp_path)}
+    simbad, gaia = tables["simbad"], tables["gaia"]
     assert simbad.column_names == ["ra", "dec", "name", "main_type"]
     assert gaia.column_names == ["ra", "dec", "name", "DR3Name", "Plx", "e_Plx", "VarFlag"]
     alerts = list(truth.values())
@@ -214,7 +217,7 @@ def test_snapshots_hold_what_alerts_match_within_an_arcsecond(
     stars = np.array([row["kind"] in ("rr_lyrae", "eclipsing", "agn") for row in alerts])
     assert (separation.arcsec[stars] < 1.0).all()
     assert gaia["Plx"].null_count > 0
-    for name, table in (("simbad", simbad), ("gaia", gaia)):
+    for name, table in tables.items():
         metadata = table.schema.metadata
         assert metadata[b"fink_catalog"] == name.encode()
         assert metadata[b"fink_synthetic"] == b"1"
@@ -224,6 +227,29 @@ def test_snapshots_hold_what_alerts_match_within_an_arcsecond(
             any(here[n].separation(SkyCoord(*cone[:2], unit="deg")).deg < cone[2] for cone in cones) for n in range(9)
         ]
         assert all(inside)
+
+
+def test_every_catalogue_of_the_sky_is_matched_by_its_alerts_and_read_by_the_broker(
+    sky: SyntheticNight, truth: dict[int, dict[str, Any]], tmp_path: Path
+) -> None:
+    settings = load_settings(tmp_path)
+    write_snapshots(sky, settings.catalog_dir)
+    ra, dec = (np.array([row[axis] for row in truth.values()]) for axis in ("ra", "dec"))
+    kinds = np.array([row["kind"] for row in truth.values()])
+    matched = {}
+    for name in ("simbad", "gaia", "gaia_class", "tns", "spicy", "stars"):
+        catalog = open_catalog(source_of(name, settings), settings.catalog_dir)
+        assert catalog is not None
+        assert catalog.version.startswith("synthetic-")
+        found = catalog.nearest(ra, dec, 1.0)
+        assert found.covered.all()
+        matched[name] = set(kinds[found.source >= 0])
+    assert {"sn_ia", "sn_ii"} & matched["tns"]
+    assert matched["tns"] <= {"sn_ia", "sn_ii", "agn"}
+    assert {"rr_lyrae", "eclipsing", "long_period"} <= matched["gaia_class"]
+    assert matched["spicy"] == {"variable"}
+    assert "agn" in matched["stars"]
+    assert "asteroid" not in set().union(*matched.values())
 
 
 def test_writing_a_snapshot_twice_changes_nothing_and_another_sky_is_added(tmp_path: Path) -> None:
@@ -241,7 +267,7 @@ def test_writing_a_snapshot_twice_changes_nothing_and_another_sky_is_added(tmp_p
 
 
 def test_a_snapshot_of_the_real_sky_is_never_touched(tmp_path: Path) -> None:
-    [simbad, _] = write_snapshots(SyntheticNight(1, 20), tmp_path)
+    simbad, *_ = write_snapshots(SyntheticNight(1, 20), tmp_path)
     pq.write_table(pq.read_table(simbad).replace_schema_metadata({"fink_catalog": "simbad"}), simbad)
     before = simbad.read_bytes()
     with pytest.raises(ConfigError, match="real sky"):
