@@ -120,7 +120,7 @@ class Lake:
         rows = conform(rows, schema)
         nights = rows.column(PARTITION).unique().to_pylist()
         body = rows.drop_columns([PARTITION])
-        filesystem, base = FileSystem.from_uri(_as_uri(self.uri(table)))
+        filesystem, base = FileSystem.from_uri(as_uri(self.uri(table)))
         files = []
         for night in nights:
             part = body if len(nights) == 1 else body.filter(pc.equal(rows.column(PARTITION), night))
@@ -137,7 +137,7 @@ class Lake:
                     write_statistics=[c for c in STATS_COLUMNS if c in part.column_names] or False,
                 )
             size = filesystem.get_file_info(f"{base}/{name}").size
-            files.append(NewFile(name, night, part.num_rows, size, _stats(part)))
+            files.append(NewFile(name, night, part.num_rows, size, file_stats(part)))
         return files
 
     def committed(self, table: str, app_id: str, version: int) -> bool:
@@ -267,7 +267,8 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _stats(part: pa.Table) -> str:
+def file_stats(part: pa.Table) -> str:
+    """Give what a file's log entry says of its rows: their number, and the range of some columns."""
     least: dict[str, Any] = {}
     most: dict[str, Any] = {}
     for name in STATS_COLUMNS:
@@ -288,11 +289,12 @@ def _promise(action: dict[str, Any]) -> pc.Expression:
     return holds
 
 
-def _as_uri(location: str) -> str:
+def as_uri(location: str) -> str:
+    """Give a location as a URI; a plain path is a file."""
     return location if "://" in location else f"file://{os.path.abspath(location)}"
 
 
 def file_exists(location: str) -> bool:
     """Tell whether a file or folder is there, on a disk or in an object store."""
-    filesystem, path = FileSystem.from_uri(_as_uri(location))
+    filesystem, path = FileSystem.from_uri(as_uri(location))
     return bool(filesystem.get_file_info(path).type != FileType.NotFound)

@@ -1,0 +1,138 @@
+"""Some values of some rows change, in one commit, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from fink_lib.config import Settings
+from fink_lib.errors import TransientError
+from fink_lib.lake import Lake, open_lake
+from fink_lib.lake import patch as patch_module
+from fink_lib.lake.lookup import find_rows
+from fink_lib.lake.patch import patch_rows
+from tests.night_rows import NIGHT, science_rows
+
+OTHER_NIGHT = "20240313"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """Give a lake with two files of one night and one of another."""
+    lake = open_lake(Settings(home=tmp_path), "ztf")
+    lake.ensure()
+    lake.append("science", science_rows(lake, 30, seed=1, first_id=1))
+    lake.append("science", science_rows(lake, 30, seed=2, first_id=31))
+    lake.append("science", science_rows(lake, 5, seed=3, first_id=61, night=OTHER_NIGHT))
+    return lake
+
+
+def values(lake: Lake, ids: list[int]) -> pa.Table:
+    kind = lake.schema("science").field("fink_versions").type
+    return pa.table(
+        {
+            "candid": pa.array(ids, pa.int64()),
+            "tracklet": [f"TRCK_{one}" for one in ids],
+            "fink_versions": pa.array([[("tracklet", str(one))] for one in ids], kind),
+        }
+    )
+
+
+def rows(lake: Lake, *without: str) -> list[str]:
+    table = lake.read("science").sort_by("candid").drop_columns(list(without))
+    return [repr(row) for row in table.to_pylist()]
+
+
+def files(lake: Lake) -> set[str]:
+    return set(lake.table("science").file_uris())
+
+
+def test_the_rows_named_change_and_no_others(lake: Lake) -> None:
+    before = rows(lake, "tracklet", "fink_versions")
+    told = {row["candid"]: row["tracklet"] for row in lake.read("science").to_pylist()}
+    assert patch_rows(lake, "science", NIGHT, "candid", values(lake, [29, 3])) == 2
+    assert rows(lake, "tracklet", "fink_versions") == before
+    after = lake.read("science").sort_by("candid").to_pylist()
+    assert {row["candid"]: row["tracklet"] for row in after} == told | {3: "TRCK_3", 29: "TRCK_29"}
+    assert after[2]["fink_versions"] == [("tracklet", "3")]
+    assert lake.read("science").schema == lake.schema("science")
+
+
+def test_only_files_that_hold_such_rows_are_written_anew(lake: Lake) -> None:
+    before = files(lake)
+    patch_rows(lake, "science", NIGHT, "candid", values(lake, [40]))
+    assert len(before & files(lake)) == 2
+    assert len(files(lake)) == 3
+
+
+def test_rows_of_another_night_and_unknown_ids_stay(lake: Lake) -> None:
+    version = lake.table("science").version()
+    assert patch_rows(lake, "science", NIGHT, "candid", values(lake, [62, 9999])) == 0
+    assert patch_rows(lake, "science", NIGHT, "candid", values(lake, [])) == 0
+    assert lake.table("science").version() == version
+
+
+def test_readers_find_the_rows_by_the_ranges_of_the_new_file(lake: Lake) -> None:
+    patch_rows(lake, "science", NIGHT, "candid", values(lake, [40, 50]))
+    assert find_rows(lake, "science", "candid", 50, ["tracklet"]).to_pylist() == [{"tracklet": "TRCK_50"}]
+    assert find_rows(lake, "science", "candid", 60, ["candid", "night"]).to_pylist() == [{"candid": 60, "night": NIGHT}]
+    assert lake.count("science", NIGHT) == 60
+
+
+def test_the_commit_takes_the_old_file_away_so_that_streams_skip_it(lake: Lake) -> None:
+    patch_rows(lake, "science", NIGHT, "candid", values(lake, [40]))
+    log = Path(lake.uri("science"), "_delta_log", f"{lake.table('science').version():020d}.json").read_text()
+    actions = [json.loads(line) for line in log.splitlines()]
+    assert [action["remove"]["dataChange"] for action in actions if "remove" in action] == [True]
+    assert [action["add"]["dataChange"] for action in actions if "add" in action] == [True]
+
+
+def disturbed(monkeypatch: pytest.MonkeyPatch, times: int, disturb: Callable[[], object]) -> None:
+    """Let something happen between the writing of a file and its commit, the first times."""
+    write = patch_module._rewritten
+    left = iter(range(times))
+
+    def meanwhile(*arguments: Any) -> Any:
+        action = write(*arguments)
+        if next(left, None) is not None:
+            disturb()
+        return action
+
+    monkeypatch.setattr(patch_module, "_rewritten", meanwhile)
+
+
+def test_rows_are_there_once_if_the_files_are_rewritten_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    disturbed(monkeypatch, 1, lambda: lake.table("science").optimize.compact(partition_filters=[("night", "=", NIGHT)]))
+    assert patch_rows(lake, "science", NIGHT, "candid", values(lake, [40])) == 1
+    assert lake.count("science", NIGHT) == 60
+    assert find_rows(lake, "science", "candid", 40, ["tracklet"]).to_pylist() == [{"tracklet": "TRCK_40"}]
+
+
+def test_rows_that_arrive_meanwhile_stay(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    disturbed(monkeypatch, 2, lambda: lake.append("science", science_rows(lake, 1, seed=4, first_id=71)))
+    assert patch_rows(lake, "science", NIGHT, "candid", values(lake, [40])) == 1
+    assert lake.count("science", NIGHT) == 62
+
+
+def test_a_table_that_never_rests_is_left_for_later(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    disturbed(monkeypatch, 99, lambda: lake.append("science", science_rows(lake, 1, seed=4, first_id=71)))
+    before = lake.read("science").filter(pc.field("candid") == 40).to_pylist()
+    with pytest.raises(TransientError, match="other writers kept changing science of ztf"):
+        patch_rows(lake, "science", NIGHT, "candid", values(lake, [40]))
+    assert repr(lake.read("science").filter(pc.field("candid") == 40).to_pylist()) == repr(before)
+
+
+def test_row_groups_stay_small(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(patch_module.ROW_GROUP_ROWS, "science", 7)
+    patch_rows(lake, "science", NIGHT, "candid", values(lake, [1, 30]))
+    new = max(lake.table("science").file_uris(), key=lambda path: Path(path).stat().st_mtime_ns)
+    assert pq.ParquetFile(new).metadata.num_row_groups == 5
+    found = {row["candid"]: row["tracklet"] for row in lake.read("science", [NIGHT]).to_pylist()}
+    assert (found[1], found[30]) == ("TRCK_1", "TRCK_30")
