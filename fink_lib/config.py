@@ -9,7 +9,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
@@ -139,6 +139,54 @@ class CatalogSettings(Section):
     rows_per_query: int = 200_000
 
 
+class ServiceSettings(Section):
+    """Catalogue services that are asked where no local copy looks; their addresses are those of ``catalogs``.
+
+    Attributes
+    ----------
+    asked : str
+        ``never``; ``healing``: only after the night; ``always``: in the stream too.
+    timeout_s, slow_s : float
+        Longest time of a call; one that takes longer than `slow_s` counts as failed for the breaker.
+    batch_s : float
+        No call begins later than this after the first one of a batch.
+    concurrency, cells_per_call, attempts : int
+        Calls at a time, places in a call, tries of a call.
+    failures : int
+        Calls in a row that fail before the service is left alone.
+    pause_s : float
+        How long, the first time.
+    cache_days : int
+        How long answers of a service without editions are good.
+    """
+
+    asked: Literal["never", "healing", "always"] = "never"
+    timeout_s: float = 5.0
+    slow_s: float = 2.0
+    batch_s: float = 5.0
+    concurrency: int = 2
+    cells_per_call: int = 500
+    attempts: int = 1
+    failures: int = 3
+    pause_s: float = 60.0
+    cache_days: int = 30
+
+    @property
+    def for_healing(self) -> ServiceSettings:
+        """The same with more patience: nobody waits for what is computed after the night."""
+        if self.asked == "never":
+            return self
+        patient = {
+            "asked": "always",
+            "timeout_s": max(self.timeout_s, 60.0),
+            "slow_s": max(self.slow_s, 60.0),
+            "batch_s": max(self.batch_s, 600.0),
+            "attempts": max(self.attempts, 6),
+            "failures": max(self.failures, 12),
+        }
+        return self.model_copy(update=patient)
+
+
 class Settings(Section):
     """All settings of one installation.
 
@@ -163,6 +211,7 @@ class Settings(Section):
     nightly: NightlySettings = NightlySettings()
     simulator: SimulatorSettings = SimulatorSettings()
     catalogs: CatalogSettings = CatalogSettings()
+    services: ServiceSettings = ServiceSettings()
 
     @property
     def lake_root(self) -> str:
@@ -194,6 +243,11 @@ class Settings(Section):
     def catalog_dir(self) -> Path:
         """Local catalogues and snapshots."""
         return self.home / "catalogs"
+
+    @property
+    def service_cache(self) -> Path:
+        """Answers of catalogue services."""
+        return self.catalog_dir / "services.sqlite"
 
     @property
     def model_dir(self) -> Path:

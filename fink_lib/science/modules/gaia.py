@@ -1,4 +1,4 @@
-"""Name, parallax and variability flag of the nearest Gaia DR3 source, from a local snapshot.
+"""Name, parallax and variability flag of the nearest Gaia DR3 source, from a local snapshot, else from VizieR.
 
 Gaia Collaboration, Vallenari et al. 2023, A&A 674, A1 (CDS I/355). Parallax and its error are in mas and may be missing
 beside a name, because one source in five has none; the flag is 1 for a photometric variable, else 0.
@@ -13,8 +13,8 @@ import pyarrow as pa
 from fink_lib.config import Settings
 from fink_lib.science.base import ScienceModule
 from fink_lib.science.catalogs import catalog_handle
-from fink_lib.science.crossmatch import CrossMatch
 from fink_lib.science.layout import layout_of
+from fink_lib.science.services import ServedCrossMatch, find_service
 from fink_lib.surveys.base import Survey
 
 RADIUS_ARCSEC = 1.0
@@ -29,4 +29,5 @@ def build(survey: Survey, settings: Settings) -> Sequence[ScienceModule]:
         "gaiaVarFlag": ("VarFlag", pa.int32()),
     }
     handle = catalog_handle("gaia", settings)
-    return [CrossMatch("gaia", "1", layout_of(survey.name), handle, RADIUS_ARCSEC, columns)]
+    service = find_service("gaia", settings)
+    return [ServedCrossMatch("gaia", "1", layout_of(survey.name), handle, RADIUS_ARCSEC, columns, service)]
