@@ -56,11 +56,13 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     "snn_sn": ("snn_sn_vs_all",),
     "mulens": ("mulens",),
     "slsn": ("slsn_score",),
-    "anomaly": ("anomaly_score",),
+    "anomaly_score": ("anomaly_score",),
     "is_transient": ("is_transient",),
-    "lc_features": ("lc_features_g", "lc_features_r"),
-    "mag_rate": ("mag_rate", "sigma_rate", "lower_rate", "upper_rate", "delta_time", "from_upper"),
-    "blazar": (*(f"blazar_stats_{key}" for key in BLAZAR_LEGACY_KEYS), *BLAZAR_COLUMNS),
+    "lc_features_g": ("lc_features_g",),
+    "lc_features_r": ("lc_features_r",),
+    "mag_rate": ("mag_rate", "sigma_rate", "lower_rate", "upper_rate"),
+    "previous_entry": ("delta_time", "from_upper"),
+    "blazar_stats": (*(f"blazar_stats_{key}" for key in BLAZAR_LEGACY_KEYS), *BLAZAR_COLUMNS),
     "": ("tracklet",),
 }
 """Columns that have a value for "nothing there", by the science module that fills them."""
@@ -73,7 +75,7 @@ _VALUES: Mapping[str, Any] = {
     **dict.fromkeys(("mag_rate", "sigma_rate", "lower_rate", "upper_rate", "delta_time"), 0.0),
     **dict.fromkeys(("lc_features_g", "lc_features_r"), "[]"),
     **dict.fromkeys(_MODULES["mangrove"], "None"),
-    **dict.fromkeys(_MODULES["blazar"], -1.0),
+    **dict.fromkeys(_MODULES["blazar_stats"], -1.0),
 }
 
 ZTF_DEFAULTS: Mapping[str, Default] = {
