@@ -86,6 +86,17 @@ _SHARED: dict[str, pa.Schema] = {
             _NIGHT,
         ]
     ),
+    "reclassified": pa.schema(
+        [
+            ("alert_id", pa.int64()),
+            ("tracklet", pa.string()),
+            ("column", pa.string()),
+            ("before", pa.string()),
+            ("after", pa.string()),
+            ("version", pa.string()),
+            _NIGHT,
+        ]
+    ),
     "sent": pa.schema(
         [
             ("alert_id", pa.int64()),
@@ -142,7 +153,18 @@ _SHARED: dict[str, pa.Schema] = {
     ),
 }
 
-TABLES = ("raw", "cutouts", "quarantine", "science", "rejected", "sent", "ledger", "nights", "night_summary")
+TABLES = (
+    "raw",
+    "cutouts",
+    "quarantine",
+    "science",
+    "rejected",
+    "reclassified",
+    "sent",
+    "ledger",
+    "nights",
+    "night_summary",
+)
 """Every table of a survey's lake."""
 
 STATS_COLUMNS = ("candid", "diaSourceId", "alert_id", "offset", "batch", "batch_id")

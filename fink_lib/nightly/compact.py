@@ -1,7 +1,8 @@
-"""compact: few large files instead of many small ones, and, if the night is not too large, cutouts sorted by id.
+"""compact: science that needs the whole night; few large files instead of many; and, if there is room, cutouts by id.
 
-The streams go on meanwhile. An optimise commit is marked as one that changes no data, so that readers of the tables as
-streams see nothing of it, and appends never conflict with it.
+Tracklets are merged into ``science`` first (:mod:`fink_lib.nightly.tracklets`). The streams go on meanwhile. An
+optimise commit is marked as one that changes no data, so that readers of the tables as streams see nothing of it, and
+appends never conflict with it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from deltalake.exceptions import CommitFailedError
 from fink_lib.errors import TransientError
 from fink_lib.lake.tables import PARTITION
 from fink_lib.nightly.stage import NightContext, Verdict
+from fink_lib.nightly.tracklets import link_night
 
 if TYPE_CHECKING:
     from fink_lib.lake import Lake
@@ -27,7 +29,11 @@ COMMIT_RETRIES = 50
 
 
 def compact(context: NightContext) -> Verdict:
-    """Compact the night's files of every table that grows in small pieces; a compacted night is left alone."""
+    """Merge the night's tracklets; then compact the files of every table that grows in small pieces.
+
+    A night to which both was done is left alone.
+    """
+    linked = link_night(context.lake, context.night)
     merged: dict[str, dict[str, int]] = {}
     for table in TABLES:
         before = files_of_night(context.lake, table, context.night)
@@ -38,7 +44,10 @@ def compact(context: NightContext) -> Verdict:
         if metrics["numFilesRemoved"]:
             merged[table] = {"before": metrics["numFilesRemoved"], "after": metrics["numFilesAdded"]}
     told = ", ".join(f"{table} {files['before']} -> {files['after']}" for table, files in merged.items())
-    return Verdict(True, f"files of night {context.night}: {told or 'compact already'}", {"files": merged})
+    message = f"files of night {context.night}: {told or 'compact already'}"
+    if linked.get("tracklets"):
+        message += f"; {linked['tracklets']} tracklets of {linked['alerts']} alerts, {linked['updated']} rows updated"
+    return Verdict(True, message, {"files": merged, "tracklets": linked})
 
 
 def files_of_night(lake: Lake, table: str, night: str) -> dict[str, int]:

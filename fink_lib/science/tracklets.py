@@ -23,6 +23,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+NAME = "tracklet"
+VERSION = "1"
+"""Key and value in ``fink_status`` and ``fink_versions`` of alerts in a tracklet."""
+
 ARCSEC = np.pi / 180 / 3600
 FEWEST = 5
 """Sources in a tracklet (Karpov & Peloton 2023)."""
