@@ -17,7 +17,7 @@ from fink_lib.errors import TransientError
 from fink_lib.lake import Lake, open_lake
 from fink_lib.lake import patch as patch_module
 from fink_lib.lake.lookup import find_rows
-from fink_lib.lake.patch import patch_rows
+from fink_lib.lake.patch import MovedError, files_of, patch_rows, swap_files, write_anew
 from tests.night_rows import NIGHT, science_rows
 
 OTHER_NIGHT = "20240313"
@@ -94,39 +94,88 @@ def test_the_commit_takes_the_old_file_away_so_that_streams_skip_it(lake: Lake) 
     assert [action["add"]["dataChange"] for action in actions if "add" in action] == [True]
 
 
-def disturbed(monkeypatch: pytest.MonkeyPatch, times: int, disturb: Callable[[], object]) -> None:
-    """Let something happen between the writing of a file and its commit, the first times."""
-    write = patch_module._rewritten
+def disturbed(
+    monkeypatch: pytest.MonkeyPatch, times: int, disturb: Callable[[], object], place: str = "write_anew"
+) -> None:
+    """Let something happen after a step of the work, the first times."""
+    step = getattr(patch_module, place)
     left = iter(range(times))
 
     def meanwhile(*arguments: Any) -> Any:
-        action = write(*arguments)
+        given = step(*arguments)
         if next(left, None) is not None:
             disturb()
-        return action
+        return given
 
-    monkeypatch.setattr(patch_module, "_rewritten", meanwhile)
+    monkeypatch.setattr(patch_module, place, meanwhile)
 
 
-def test_rows_are_there_once_if_the_files_are_rewritten_meanwhile(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    disturbed(monkeypatch, 1, lambda: lake.table("science").optimize.compact(partition_filters=[("night", "=", NIGHT)]))
+# After a file is written, and between the look at the table and the commit.
+PLACES = pytest.mark.parametrize("place", ["write_anew", "_removal"])
+
+
+@PLACES
+def test_rows_are_there_once_if_the_files_are_rewritten_meanwhile(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    table = lake.table("science")
+    disturbed(monkeypatch, 1, lambda: table.optimize.compact(partition_filters=[("night", "=", NIGHT)]), place)
     assert patch_rows(lake, "science", NIGHT, "candid", values(lake, [40])) == 1
     assert lake.count("science", NIGHT) == 60
     assert find_rows(lake, "science", "candid", 40, ["tracklet"]).to_pylist() == [{"tracklet": "TRCK_40"}]
 
 
-def test_rows_that_arrive_meanwhile_stay(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    disturbed(monkeypatch, 2, lambda: lake.append("science", science_rows(lake, 1, seed=4, first_id=71)))
+@PLACES
+def test_rows_that_arrive_meanwhile_stay(lake: Lake, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    disturbed(monkeypatch, 1, lambda: lake.append("science", science_rows(lake, 1, seed=4, first_id=71)), place)
     assert patch_rows(lake, "science", NIGHT, "candid", values(lake, [40])) == 1
-    assert lake.count("science", NIGHT) == 62
+    assert lake.count("science", NIGHT) == 61
 
 
-def test_a_table_that_never_rests_is_left_for_later(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    disturbed(monkeypatch, 99, lambda: lake.append("science", science_rows(lake, 1, seed=4, first_id=71)))
+def test_a_night_that_never_rests_is_left_for_later(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rewrite() -> None:
+        lake.append("science", science_rows(lake, 1, seed=4, first_id=71))
+        lake.table("science").optimize.compact(partition_filters=[("night", "=", NIGHT)])
+
+    disturbed(monkeypatch, 99, rewrite)
     before = lake.read("science").filter(pc.field("candid") == 40).to_pylist()
-    with pytest.raises(TransientError, match="other writers kept changing science of ztf"):
+    with pytest.raises(TransientError, match=f"other writers kept changing night {NIGHT} of science"):
         patch_rows(lake, "science", NIGHT, "candid", values(lake, [40]))
     assert repr(lake.read("science").filter(pc.field("candid") == 40).to_pylist()) == repr(before)
+
+
+def test_a_stream_that_commits_all_the_time_costs_no_second_writing(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    write = patch_module.write_anew
+    monkeypatch.setattr(patch_module, "write_anew", lambda *args: written.append(args) or write(*args))
+    disturbed(monkeypatch, 99, lambda: lake.append("science", science_rows(lake, 1, seed=4, night=OTHER_NIGHT)))
+    assert patch_rows(lake, "science", NIGHT, "candid", values(lake, [40])) == 1
+    assert len(written) == 1
+
+
+def test_a_change_of_a_named_writer_is_committed_once(lake: Lake) -> None:
+    def commit() -> bool:
+        (path,) = [one for one in files_of(lake, "science", NIGHT) if one in first]
+        return swap_files(lake, "science", [write_anew(lake, "science", path, lambda rows: rows)], ("healing", 1))
+
+    first = files_of(lake, "science", NIGHT)[:1]
+    assert commit()
+    first = files_of(lake, "science", NIGHT)[:1]
+    version = lake.table("science").version()
+    assert not commit()
+    assert lake.table("science").version() == version
+    assert lake.count("science", NIGHT) == 60
+
+
+def test_a_file_that_is_gone_is_not_replaced(lake: Lake) -> None:
+    path = files_of(lake, "science", NIGHT)[0]
+    replacement = write_anew(lake, "science", path, lambda rows: rows)
+    swap_files(lake, "science", [write_anew(lake, "science", path, lambda rows: rows)])
+    with pytest.raises(MovedError, match="was rewritten meanwhile"):
+        swap_files(lake, "science", [replacement])
+    assert lake.count("science", NIGHT) == 60
 
 
 def test_row_groups_stay_small(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
