@@ -19,9 +19,10 @@ from fink_lib.science.columns import Batch
 from fink_lib.science.contract import complaints
 from fink_lib.science.layout import layout_of
 from fink_lib.science.models import ModelHandle, read_artefact
-from fink_lib.science.models.artefact import PACKAGED
+from fink_lib.science.models.artefact import PACKAGED, in_memory
 from fink_lib.science.models.inference import Graph
-from fink_lib.science.models.training.anomaly import OUTLIERS, forest_graph, sample_features
+from fink_lib.science.models.simulation.sample import Request, simulate
+from fink_lib.science.models.training.anomaly import OUTLIERS, TRAINER, forest_graph, sample_features
 from fink_lib.science.modules.anomaly import (
     BANDS,
     INPUTS,
@@ -128,6 +129,20 @@ def test_an_own_forest_as_a_graph_is_the_one_that_was_trained() -> None:
     forest = IsolationForest(n_estimators=20, max_samples=64, random_state=2).fit(features)
     found = Graph(forest_graph(forest)).run({"X": features}, "score").ravel()
     assert found == pytest.approx(forest.score_samples(features), abs=1e-6)
+
+
+def test_the_same_seed_trains_the_same_forests_which_single_out_outliers() -> None:
+    request = Request({"RRLyrae": 300, "AGN": 300, "SNIa": 200, "Nova": 60}, alerts_per_object=2, newly_found=True)
+    sample = simulate(request, 3)
+    first, second = (TRAINER.train(5, sample, lambda line: None) for _ in range(2))
+    assert first.graphs == second.graphs
+    assert {"purpose", "features", "cuts", "limits"} <= set(first.card)
+    metrics = TRAINER.evaluate(in_memory("anomaly", "1", first), simulate(request, 4))
+    assert metrics["injected flare below ordinary"]["auc"] > 0.95
+    assert metrics["Nova below ordinary"]["positives"] > 10
+    assert "TDE below ordinary" not in metrics
+    known = TRAINER.train(5, sample.take(np.flatnonzero(sample.kind != "Nova")), lambda line: None)
+    assert known.graphs == first.graphs
 
 
 def test_anomaly_scores_keep_the_contract(runner: Runner, varied_alerts: pa.Table) -> None:

@@ -227,14 +227,12 @@ class AnomalyTrainer:
         ordinary = np.isin(sample.kind, list(ORDINARY))
         score = np.fmin.reduce(band_scores(forests, sample_features(sample.curves)))
         usual = score[ordinary & np.isfinite(score)]
-        found = {}
-        for kind in RARE:
-            found[f"{kind} below ordinary"] = _separation(usual, score[(sample.kind == kind) & np.isfinite(score)])
+        below = {kind: score[(sample.kind == kind) & np.isfinite(score)] for kind in RARE}
         few = sample.take(np.flatnonzero(ordinary)[::20])
         for kind in OUTLIERS:
             injected = np.fmin.reduce(band_scores(forests, sample_features(few.curves, kind)))
-            found[f"injected {kind} below ordinary"] = _separation(usual, injected[np.isfinite(injected)])
-        return found
+            below[f"injected {kind}"] = injected[np.isfinite(injected)]
+        return {f"{kind} below ordinary": _separation(usual, rare) for kind, rare in below.items() if len(rare)}
 
 
 def _separation(ordinary: Floats, rare: Floats) -> dict[str, Any]:
