@@ -54,7 +54,7 @@ class FirstDetection(ScienceModule):
         np.fmin.at(first, history.alert[history.valid], history.time[history.valid])
         after = first - columns.floats("candidate.jdstarthist")
         status = statuses(len(columns))
-        status[np.isnan(after)] = Status.NOT_APPLICABLE
+        status[~np.isfinite(after)] = Status.NOT_APPLICABLE
         return ModuleResult({"jd_first_real_det": first, "jdstarthist_dt": after}, status)
 
 
@@ -155,7 +155,7 @@ class MagnitudeRate(ScienceModule):
                 change = magnitude[own] - known[previous]
                 rates[:, row] = _summary(change, drawn) / pair.delta_time_d[row]
         status = statuses(len(columns))
-        status[np.isnan(rates[0])] = Status.NOT_APPLICABLE
+        status[~np.isfinite(rates).all(axis=0)] = Status.NOT_APPLICABLE
         return ModuleResult(dict(zip(self.declaration.outputs.names, rates, strict=True)), status)
 
 
