@@ -110,7 +110,7 @@ def average_path(size: npt.NDArray[np.int64]) -> Floats:
     """Give the mean depth of an unsuccessful search in a binary tree of `size` leaves (Liu et al. 2008, equation 1).
 
     >>> average_path(np.array([1, 2, 256])).round(3).tolist()
-    [0.0, 1.0, 10.244]
+    [0.0, 1.0, 10.245]
     """
     many = np.maximum(size, 3).astype(np.float64)
     path = 2 * (np.log(many - 1) + EULER_GAMMA) - 2 * (many - 1) / many
