@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from fink_lib.config import load_settings
@@ -70,4 +71,5 @@ def test_without_a_snapshot_nothing_is_claimed(runner: Runner) -> None:
 
 
 def test_matches_depend_on_the_alert_alone(with_snapshot: Runner) -> None:
-    assert complaints(with_snapshot, "simbad", ALERTS) == []
+    many = pa.concat_tables([ALERTS] * 50).combine_chunks()
+    assert complaints(with_snapshot, "simbad", many) == []
