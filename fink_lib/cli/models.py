@@ -139,7 +139,7 @@ def show_metrics(metrics: dict[str, Any]) -> None:
         "",
         ("task", "alerts", "positives", "AUC", "ECE", "true +", "false +", "false -", "true -"),
         [
-            (task, values["n"], values["positives"], values["auc"], values["ece"], *values["confusion"].values())
+            (task, values["n"], values["positives"], values["auc"], values.get("ece"), *values["confusion"].values())
             for task, values in metrics.items()
             if "auc" in values
         ],

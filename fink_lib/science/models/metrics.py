@@ -37,7 +37,7 @@ def roc_auc(score: Floats, positive: Bools) -> float:
     return float((rank[positive].sum() - hits * (hits + 1) / 2.0) / (hits * misses))
 
 
-def describe(score: Floats, positive: Bools) -> dict[str, Any]:
+def describe(score: Floats, positive: Bools, calibration: bool = True) -> dict[str, Any]:
     """Give the metrics of one score on objects that it was not trained on.
 
     Parameters
@@ -46,6 +46,9 @@ def describe(score: Floats, positive: Bools) -> dict[str, Any]:
         Probabilities.
     positive : ndarray of bool
         Truth.
+    calibration : bool
+        Whether the score claims to be a probability among these objects; one that was calibrated among all is none
+        among a part of them.
 
     Returns
     -------
@@ -77,7 +80,6 @@ def describe(score: Floats, positive: Bools) -> dict[str, Any]:
         "n": len(score),
         "positives": int(positive.sum()),
         "auc": round(roc_auc(score, positive), 4),
-        "ece": round(calibration_error(score, positive), 4),
         "confusion": {
             "true_positive": int((said & positive).sum()),
             "false_positive": int((said & ~positive).sum()),
@@ -85,5 +87,4 @@ def describe(score: Floats, positive: Bools) -> dict[str, Any]:
             "true_negative": int((~said & ~positive).sum()),
         },
         "roc": roc,
-        "calibration": curve,
-    }
+    } | ({"ece": round(calibration_error(score, positive), 4), "calibration": curve} if calibration else {})

@@ -83,8 +83,12 @@ def by_band(exposures: Exposures, g: Floats, r: Floats) -> Floats:
     return result
 
 
+BRIGHT_SHARE, BRIGHTEST_MAG = 0.25, 11.5
+"""Part of the transients that are spread evenly over all brightnesses: the rare bright ones must be known too."""
+
+
 def peak_mags(rng: np.random.Generator, count: int, faintest: float = 20.6, scale: float = 1.0) -> Floats:
-    """Draw magnitudes that grow in number towards the limit.
+    """Draw magnitudes of transients at their peak: growing in number towards the limit, some of them anywhere.
 
     Parameters
     ----------
@@ -97,5 +101,7 @@ def peak_mags(rng: np.random.Generator, count: int, faintest: float = 20.6, scal
     scale : float
         Magnitudes per e-fold; 0.72 for objects spread evenly in space, more here so that bright ones are not too rare.
     """
-    result: Floats = np.maximum(faintest - rng.exponential(scale, count), 14.0)
+    common = np.maximum(faintest - rng.exponential(scale, count), BRIGHTEST_MAG)
+    anywhere = rng.uniform(BRIGHTEST_MAG, faintest, count)
+    result: Floats = np.where(rng.random(count) < BRIGHT_SHARE, anywhere, common)
     return result

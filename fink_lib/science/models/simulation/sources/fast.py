@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fink_lib.science.models.simulation.exposures import Exposures
-from fink_lib.science.models.simulation.source import Light, Source, by_band, flux_of
+from fink_lib.science.models.simulation.source import Light, Source, by_band, flux_of, peak_mags
 from fink_lib.science.models.simulation.sources.kilonova import blackbody_mags, ejecta_luminosity
 from fink_lib.science.models.simulation.sources.stars import star_light
 
@@ -47,7 +47,7 @@ def draw_dwarf_nova(rng: np.random.Generator, exposures: Exposures) -> Light:
     below = slope * np.clip(since, 0.0, length) + 1.0857 * np.maximum(since - length, 0.0) / fall
     with np.errstate(over="ignore"):
         below = below + 1.0857 * np.log1p(np.exp(-since / (0.4 * rise)))
-    top = np.maximum(20.0 - rng.exponential(1.2, count), 13.0)
+    top = peak_mags(rng, count, 20.2, 1.2)
     rest = top + rng.uniform(2.0, 6.5, count)
     return _outburst(rng, exposures, top, rest, below, since > -4.0 * rise, rng.normal(0.0, 0.12, count))
 
@@ -60,7 +60,7 @@ def draw_nova(rng: np.random.Generator, exposures: Exposures) -> Light:
     below = 2.0 * (np.maximum(since, 0.0) / two_mag) ** 0.85
     with np.errstate(over="ignore"):
         below = below + 1.0857 * np.log1p(np.exp(-since / 0.4))
-    top = np.maximum(19.5 - rng.exponential(1.3, count), 12.5)
+    top = peak_mags(rng, count, 19.8, 1.3)
     return _outburst(
         rng, exposures, top, top + rng.uniform(6.0, 10.0, count), below, since > -3.0, rng.normal(0.15, 0.2, count)
     )

@@ -55,7 +55,10 @@ def draw_long_period(rng: np.random.Generator, exposures: Exposures) -> Light:
 def draw_erratic(rng: np.random.Generator, exposures: Exposures) -> Light:
     """Young stars and others without a period: a damped random walk of days (Findeisen et al. 2015, ApJ 798, 89)."""
     count = exposures.shape[0]
-    walk = damped_random_walk(rng, exposures.time_d, 10 ** rng.uniform(-0.3, 1.5, count), rng.uniform(0.15, 0.6, count))
+    swing = 10 ** rng.uniform(-1.3, -0.2, count)
+    walk = damped_random_walk(rng, exposures.time_d, 10 ** rng.uniform(-0.3, 1.8, count), swing)
+    # the reference image caught the star at some moment of its own
+    walk = walk - (swing * rng.standard_normal(count))[:, None]
     return star_light(rng, exposures, rng.uniform(14.5, 19.5, count), 1.0, by_band(exposures, 1.2 * walk, walk))
 
 
@@ -77,7 +80,9 @@ def draw_microlensing(rng: np.random.Generator, exposures: Exposures) -> Light:
 def draw_constant(rng: np.random.Generator, exposures: Exposures) -> Light:
     """Constant stars: what the subtraction leaves behind, either sign, sometimes more than noise."""
     count, size = exposures.shape
-    leaves = rng.uniform(0.005, 0.05, count)[:, None] * rng.standard_normal((count, size))
+    leaves = rng.uniform(0.005, 0.05, count)[:, None] * rng.standard_t(4.0, (count, size))
+    # a star that moved, or a reference of another colour, leaves the same sign in every image
+    leaves = leaves - rng.exponential(0.03, count)[:, None] * rng.choice([0.0, 1.0, -0.5], count)[:, None]
     return star_light(rng, exposures, rng.uniform(13.0, 18.5, count), 0.6, leaves)
 
 
