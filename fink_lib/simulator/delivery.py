@@ -63,6 +63,8 @@ class Delivery:
                 **client,
                 "enable.idempotence": True,
                 "acks": "all",
+                # a second one would be taken first where a new topic refuses the first: docs/adr/0007
+                "max.in.flight.requests.per.connection": 1,
                 "linger.ms": 20,
                 "message.max.bytes": kafka.input_max_bytes,
                 "queue.buffering.max.kbytes": 4 * kafka.input_max_bytes // 1024,

@@ -65,6 +65,7 @@ class TransactionalProducer:
         self._producer: Producer | None = None
         self._deliveries: list[Delivery] = []
         self._failure: KafkaError | None = None
+        self._unplaced = 0
         self._began_s = 0.0
 
     def open(self, topics: Sequence[str]) -> None:
@@ -81,6 +82,8 @@ class TransactionalProducer:
                 **client_options(self._kafka),
                 "transactional.id": self.id,
                 "transaction.timeout.ms": int(self._timeout_s * 1000),
+                # a second one would be taken first where a new topic refuses the first: docs/adr/0007
+                "max.in.flight.requests.per.connection": 1,
                 "message.max.bytes": self._kafka.message_max_bytes,
                 "queue.buffering.max.kbytes": QUEUE_KIB,
                 "queue.buffering.max.messages": QUEUE_MESSAGES,
@@ -105,7 +108,7 @@ class TransactionalProducer:
 
     def begin(self) -> None:
         """Begin the transaction of a batch."""
-        self._deliveries, self._failure, self._began_s = [], None, 0.0
+        self._deliveries, self._failure, self._unplaced, self._began_s = [], None, 0, 0.0
         self._translated("beginning a transaction", self._client.begin_transaction)
 
     def fits(self, value: bytes, key: bytes) -> bool:
@@ -176,6 +179,9 @@ class TransactionalProducer:
         if error is not None:
             self._failure = self._failure or error
             return
+        if message.offset() is None:  # the broker calls it a duplicate, which proves nothing about where it is
+            self._unplaced += 1
+            return
         topic, partition, offset, time_sent = place_of(message)
         self._deliveries.append(
             Delivery(
@@ -194,6 +200,10 @@ class TransactionalProducer:
     def _check(self) -> None:
         if self._failure is not None:
             raise self._fault(self._failure, "delivering messages")
+        if self._unplaced:
+            raise TransientError(
+                f"{self._unplaced} messages were acknowledged without an offset; the batch is sent anew"
+            )
         if self._overdue():
             raise TransientError(
                 f"the batch took longer than one transaction may ({self._timeout_s:.0f} s); if it does so again, "

@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from fink_lib.config import Settings
+from fink_lib.simulator.delivery import Delivery
+from fink_lib.simulator.faults import Outgoing
 from fink_lib.simulator.synthetic import SyntheticNight
 from fink_lib.surveys import get_survey
 from tests.ztf_alerts import container, record
@@ -61,6 +64,16 @@ def messages(settings: Settings, topic: str) -> list[Any]:
     finally:
         consumer.close()
     return found
+
+
+def stored(settings: Settings, topic: str) -> int:
+    """How many messages a topic holds, as the broker says."""
+    consumer = Consumer({"bootstrap.servers": settings.kafka.servers, "group.id": uuid.uuid4().hex})
+    try:
+        numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        return sum(consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10)[1] for n in numbers)
+    finally:
+        consumer.close()
 
 
 def digests(values: Iterable[bytes]) -> list[str]:
@@ -131,6 +144,21 @@ def test_a_synthetic_night_arrives_as_it_was_made_and_leaves_its_catalogues(
     assert found == digests(packet.value for packet in sky.packets())
     assert truth.exists()
     assert {"simbad.parquet", "gaia.parquet"} <= {path.name for path in stack_home.catalog_dir.iterdir()}
+
+
+def test_what_is_sent_to_topics_that_are_new_is_there_and_has_a_place(stack_home: Settings) -> None:
+    packets = list(SyntheticNight(77, 40).packets())
+    for _ in range(10):
+        topic = f"ztf_20230225_programid{uuid.uuid4().int % 10**9}"
+        manifest = StringIO()
+        delivery = Delivery(stack_home.kafka, stack_home.kafka.servers, stack_home.kafka.partitions, manifest)
+        for packet in packets:
+            delivery.send(topic, Outgoing(packet))
+            delivery.wait(0.002)  # so that the first messages go out in requests of their own
+        assert delivery.finish()
+        places = [json.loads(line) for line in manifest.getvalue().splitlines()[:-1]]
+        assert len({(place["partition"], place["offset"]) for place in places if place["offset"] is not None}) == 40
+        assert stored(stack_home, topic) == 40
 
 
 def test_copies_are_disclosed_and_new(stack_home: Settings, topic: str, tmp_path: Path) -> None:
