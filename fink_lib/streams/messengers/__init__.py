@@ -1,0 +1,1 @@
+"""Multi-messenger streams: GCN notices in, coincident alerts out."""
