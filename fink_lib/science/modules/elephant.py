@@ -42,7 +42,11 @@ AT_ONCE = 64
 ACTIVE_TYPES = ("AGN", "AG?", "QSO", "Q?", "Bla", "Bz?", "BLL", "BL?", "LIN", "Sy1", "Sy2", "SyG", "SN*", "SN?")
 """SIMBAD codes of active nuclei, quasars and supernovae, with their candidates."""
 
-SCORES: dict[str, tuple[str, ...]] = {}
+SCORES: dict[str, tuple[str, ...]] = {
+    "rf_snia": ("rf_snia_vs_nonia",),
+    "snn": ("snn_snia_vs_nonia", "snn_sn_vs_all"),
+    "rf_kn": ("rf_kn_vs_nonkn",),
+}
 """Modules of supernova and kilonova scores, and their columns."""
 
 NEW_AND_UNCATALOGUED = """

@@ -162,6 +162,13 @@ def test_a_young_bright_candidate_is_looked_at_too(
     assert status_of(apply([alert(1, previous, **YOUNG | candidate)], **labels), "elephant") == [status]
 
 
+@pytest.mark.parametrize("name", list(elephant.SCORES))
+@pytest.mark.parametrize(("value", "status"), [(0.5, "ok"), (0.49, "not_applicable")])
+def test_a_high_score_is_evidence_enough(name: str, value: float, status: str) -> None:
+    result = apply([alert(1, THREE, **YOUNG)], likely=name, score_of_likely=value)
+    assert status_of(result, "elephant") == [status]
+
+
 def test_stamps_decide_what_can_be_said() -> None:
     rng = np.random.default_rng(0)
     twice = noisy(STAR, 3)
