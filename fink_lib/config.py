@@ -117,6 +117,7 @@ class NightlySettings(Section):
     close_timeout_s: float = 12 * 3600.0
     archive_workers: int = 2
     archive_batch_rows: int = 500
+    heal_nights: int = 7
 
 
 class SimulatorSettings(Section):

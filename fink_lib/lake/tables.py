@@ -111,6 +111,16 @@ _SHARED: dict[str, pa.Schema] = {
             _NIGHT,
         ]
     ),
+    "healed": pa.schema(
+        [
+            ("alert_id", pa.int64()),
+            ("number", pa.int64()),
+            ("modules", pa.list_(pa.string())),
+            ("enters", pa.list_(pa.string())),
+            ("time", UTC_US),
+            _NIGHT,
+        ]
+    ),
     "ledger": pa.schema(
         [
             ("stage", pa.string()),
@@ -160,6 +170,7 @@ TABLES = (
     "science",
     "rejected",
     "reclassified",
+    "healed",
     "sent",
     "ledger",
     "nights",

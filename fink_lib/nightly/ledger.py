@@ -24,6 +24,7 @@ from fink_lib.lake import open_lake
 from fink_lib.lake.tables import PARTITION
 from fink_lib.nightly.equations import PLACE, Equation, distribution, offset_faults, raw2science, tally
 from fink_lib.nightly.offsets import OffsetReport, by_place, compare_offsets
+from fink_lib.nightly.stage import CORRECTIONS, HEAL
 
 if TYPE_CHECKING:
     from fink_lib.config import Settings
@@ -175,19 +176,21 @@ def _distribution(
 ) -> Equation:
     from fink_lib.nightly.kafka import OutputMessages
 
-    books = ledger_sums(lake, night).get("distribution", {})
+    sums = ledger_sums(lake, night)
+    books = sums.get("distribution", {})
     received = books.get("received", 0)
     faults = []
     if received < science.num_rows:
         faults.append(f"distribution has received {received} of {science.num_rows} science rows")
     if view is None:
-        right = {"messages": books.get("sent", 0)}
+        right = {"messages": books.get("sent", 0) + sums.get(HEAL, {}).get("sent", 0)}
         details = {"by_filter": tally(sent.column("filter"))}
         return Equation("distribution", {"sent": sent.num_rows}, right, faults, "ledger", details)
     since = first_ingested(lake, night)
     messages = OutputMessages()
     if since is not None:
-        pattern = f"^{settings.streams.substream_prefix}_.+_{lake.survey.name}$"
+        # Corrections repeat what was sent: an alert may have several, and no row of `sent`.
+        pattern = f"^{settings.streams.substream_prefix}_(?!{CORRECTIONS}_).+_{lake.survey.name}$"
         named = sent.column("topic").unique().to_pylist()
         messages = view.sent(pattern, named, since - CLOCKS_APART, night, progress)
     equation = distribution(sent, messages, science)

@@ -124,7 +124,7 @@ def list_nights(settings: Settings, survey: str) -> list[dict[str, Any]]:
     lake = open_lake(settings, survey)
     counts = {table: rows_by_night(lake, table) for table in COUNTED}
     duplicates = _duplicates_by_night(lake)
-    states = _states(lake)
+    states = list_states(lake)
     listed = []
     for night in sorted({*states, *(night for table in counts.values() for night in table)}, reverse=True):
         present = states.get(night)
@@ -159,7 +159,8 @@ def _duplicates_by_night(lake: Lake) -> dict[str, int]:
     return {item["values"]: item["counts"] for item in rows.column(PARTITION).value_counts().to_pylist()}
 
 
-def _states(lake: Lake) -> dict[str, NightState]:
+def list_states(lake: Lake) -> dict[str, NightState]:
+    """Give the present state of every night of which something was said."""
     newest: dict[str, NightState] = {}
     for row in lake.read("nights").sort_by([("time", "ascending")]).to_pylist():
         newest[row[PARTITION]] = NightState(row["state"], row["time"], row["stage"], row["by"], row["reason"])

@@ -28,9 +28,14 @@ FUNCTIONS = {
     "verify_archive": "fink_lib.nightly.archive:verify_archive",
     "summarise": "fink_lib.nightly.summarise:summarise",
     "publish": "fink_lib.nightly.publish:publish",
+    "heal": "fink_lib.nightly.heal:heal",
     "tables": "fink_lib.nightly.archive:tables",
+    "healable": "fink_lib.nightly.heal:healable",
 }
 """Where each stage is; a process imports only the one it runs."""
+
+LISTS = ("tables", "healable")
+"""Stages that only look: they take no lock and leave no trace."""
 
 POLL_S = 2.0
 
@@ -81,14 +86,22 @@ def run_stage(
     lake = open_lake(settings, survey)
     context = NightContext(settings, lake.survey, lake, night, now or datetime.now(UTC), progress or _log_line, table)
     function = _load(FUNCTIONS[stage])
-    if stage == "tables":
+    if stage in LISTS:
         return function(context).to_json(stage, night)
     with night_lock(settings, survey, night):
         lake.ensure()
         refused = refusal(lake, night, stage)
         if refused is not None:
             return refused.to_json(stage, night)
-        return _judged(context, stage, function).to_json(stage, night)
+        verdict = _judged(context, stage, function)
+        told = verdict.to_json(stage, night)
+        for after in verdict.then:
+            verdict = _judged(context, after, _load(FUNCTIONS[after]))
+            context.progress(f"{after}: {verdict.message}")
+            told |= {"ok": verdict.ok, "message": f"{told['message']}; {after}: {verdict.message}"}
+            if not verdict.ok:
+                break
+        return told
 
 
 def run_night(
@@ -157,7 +170,8 @@ def _judged(context: NightContext, stage: str, function: Callable[[NightContext]
     except (TransientError, ConfigError):
         raise
     except Exception as error:
-        set_state(context.lake, context.night, "failed", stage, f"{stage} broke: {error}", context.now)
+        if stage in ORDER:
+            set_state(context.lake, context.night, "failed", stage, f"{stage} broke: {error}", context.now)
         raise
     state = verdict.state or _recovered(context, stage, verdict)
     if state:

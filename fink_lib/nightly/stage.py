@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fink_lib.nightly.nights import ORDER, night_state
+from fink_lib.nightly.nights import ORDER, NightState, night_state
 from fink_lib.runtime.files import read_json, write_json
 from fink_lib.runtime.lock import FileLock
 
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from fink_lib.surveys.base import Survey
 
 LOCK_WAIT_S = 2.0
+
+HEAL = "heal"
+"""A stage apart from the chain: it may come at any time after a night was closed."""
+
+CORRECTIONS = "corrections"
+"""Stands for a filter in the name of the topic of corrections, in headers and in counts; never in table ``sent``."""
+
+AFTER_HEALING = ("compact", "validate", "archive", "verify_archive", "summarise", "publish")
+"""What brings a night up to date that was archived before it was healed."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +83,15 @@ class Verdict:
         JSON-able, for the next task and for the page that shows the night.
     state : str
         State that the night is in from now on; empty leaves it.
+    then : tuple of str
+        Stages that have to run again now, one after the other.
     """
 
     ok: bool
     message: str
     details: dict[str, Any] = field(default_factory=dict)
     state: str = ""
+    then: tuple[str, ...] = ()
 
     def to_json(self, stage: str, night: str) -> dict[str, Any]:
         """Give the verdict as the tasks of the chain pass it on."""
@@ -117,6 +129,8 @@ def refusal(lake: Lake, night: str, stage: str) -> Verdict | None:
     present = night_state(lake, night)
     if stage == "close_night":
         return None
+    if stage == HEAL:
+        return None if may_heal(present) else Verdict(False, _no_healing(night, present))
     if present is None or present.state in ("live", "closing"):
         what = present.state if present else "live"
         return Verdict(False, f"night {night} is {what}; {stage} waits until close_night has closed it")
@@ -128,3 +142,16 @@ def refusal(lake: Lake, night: str, stage: str) -> Verdict | None:
         step = "run it again" if present.state == "failed" else "release, replay or abandon the night"
         return Verdict(False, f"night {night} is {present.state} at {present.stage} ({present.reason}); {step} first")
     return None
+
+
+def may_heal(present: NightState | None) -> bool:
+    """Tell whether a night in this state may be healed: no stream writes it, and nobody has to decide about it."""
+    if present is None:
+        return False
+    return present.state in ("closed", "archived") or (present.state == "failed" and present.stage in AFTER_HEALING)
+
+
+def _no_healing(night: str, present: NightState | None) -> str:
+    state = present.state if present else "live"
+    why = f" at {present.stage} ({present.reason})" if present and state in ("failed", "held") else ""
+    return f"night {night} is {state}{why}; only a closed or archived night is healed"
