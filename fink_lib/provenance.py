@@ -65,7 +65,7 @@ def load_definitions(settings: Settings, survey: Survey) -> Definitions:
     return Definitions(
         modules=[module.declaration for module in find_modules(survey, settings)],
         class_rule=rule.sql if rule else "",
-        filters=load_filters(survey).filters,
+        filters=load_filters(survey, home=settings.home).filters,
     )
 
 
@@ -300,27 +300,18 @@ def _filters(filters: Sequence[Filter], science: pa.Table, sent: Sequence[Mappin
 
 def _clauses(one: Filter, science: pa.Table) -> list[dict[str, Any]]:
     """Evaluate each condition that a filter joins with AND, by the same plan as the filter itself."""
-    tree = sqlglot.parse_one(one.predicate.sql, dialect="duckdb")
-    parts = [part.sql(dialect="duckdb") for part in (tree.flatten() if isinstance(tree, exp.And) else [tree])]
-    # a part reads some of what the whole reads, so the whole's references serve
+    # a clause reads some of what the whole reads, so the whole's references serve
     plan = FilterSet(
         tuple(
-            dataclasses.replace(one, name=f"clause_{place}", predicate=Predicate(part, one.predicate.references))
-            for place, part in enumerate(parts)
+            dataclasses.replace(one, name=f"clause_{place}", predicate=Predicate(compiled, one.predicate.references))
+            for place, (_, compiled) in enumerate(one.predicate.clauses)
         )
     )
     verdicts = plan.evaluate(science)
     return [
-        {"sql": _as_written(part, one.predicate), "true": verdicts.column(place)[0].as_py()}
-        for place, part in enumerate(parts)
+        {"sql": written, "true": verdicts.column(place)[0].as_py()}
+        for place, (written, _) in enumerate(one.predicate.clauses)
     ]
-
-
-def _as_written(sql: str, predicate: Predicate) -> str:
-    """Take the quotes off the names of flat columns; the author wrote none."""
-    for reference in predicate.references:
-        sql = sql.replace(f'"{reference.name}"', reference.name)
-    return sql
 
 
 # -- who did it ---------------------------------------------------------------------------------------------------

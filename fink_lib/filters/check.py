@@ -1,107 +1,47 @@
 """The sandbox: what a filter may say, and a message that points at the place where it says something else.
 
-A predicate is one SQL expression over documented columns. It is parsed with a real SQL parser, every node of it must
-be on a list of allowed ones, and its types must agree. Nothing on the lists reads a file, a table, a clock or a die,
-and the cost of each node is at most linear in the size of the alert, so a checked predicate can neither leave the
-alert nor run away.
+A predicate is one SQL expression over documented columns and the survey's shared terms. It is parsed with a real SQL
+parser, every node of it must be on a list of allowed ones, and its types must agree. Nothing on the lists reads a file,
+a table, a clock or a die, nothing makes a value longer than those it is given, and each node costs at most what sorting
+the light curve costs, so a checked predicate can neither leave the alert nor run away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import re
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from fink_lib.errors import ConfigError
-from fink_lib.filters.engine import engine
-from fink_lib.filters.values import Reference, UnknownValueError, type_of
-
-MAX_CHARACTERS = 20_000
-MAX_TOKENS = 2_000
-MAX_DEPTH = 60
-MAX_WILDCARDS = 4
-
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
-_LOGIC = (exp.And, exp.Or, exp.Not)
-_CONDITIONS = (*_COMPARISONS, *_LOGIC, exp.Between, exp.In, exp.Is, exp.Like)
-_OPERATORS: tuple[type[exp.Expr], ...] = (
-    *_COMPARISONS,
-    *_LOGIC,
-    exp.Add,
-    exp.Between,
-    exp.Boolean,
-    exp.Bracket,
-    exp.Case,
-    exp.Cast,
-    exp.Column,
-    exp.DataType,
-    exp.Div,
-    exp.Identifier,
-    exp.If,
-    exp.In,
-    exp.IntDiv,
-    exp.Is,
-    exp.Like,
-    exp.Literal,
-    exp.Mod,
-    exp.Mul,
-    exp.Neg,
-    exp.Null,
-    exp.Paren,
-    exp.Sub,
-    exp.TryCast,
+from fink_lib.filters.agreement import agreed_type
+from fink_lib.filters.grammar import (
+    ALLOWED_FUNCTIONS,
+    CAST_TYPES,
+    COMPARISONS,
+    FUNCTIONS,
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    MAX_LIST_CALLS,
+    MAX_TOKENS,
+    MAX_WILDCARDS,
+    NAMED_FUNCTIONS,
+    OPERATORS,
+    TRUSTED,
+    calls_over_arrays,
+    is_call_over_array,
+    name_of,
 )
-_FUNCTIONS: dict[type[exp.Expr], str] = {
-    exp.Abs: "abs",
-    exp.Acos: "acos",
-    exp.ArrayContains: "list_contains",
-    exp.ArrayMax: "list_max",
-    exp.ArrayMin: "list_min",
-    exp.Asin: "asin",
-    exp.Atan: "atan",
-    exp.Atan2: "atan2",
-    exp.Ceil: "ceil",
-    exp.Coalesce: "coalesce",
-    exp.Contains: "contains",
-    exp.Cos: "cos",
-    exp.Degrees: "degrees",
-    exp.EndsWith: "ends_with",
-    exp.Exp: "exp",
-    exp.Floor: "floor",
-    exp.Greatest: "greatest",
-    exp.Least: "least",
-    exp.Length: "length",
-    exp.Ln: "ln",
-    exp.Log: "log",
-    exp.Lower: "lower",
-    exp.Nullif: "nullif",
-    exp.Pow: "pow",
-    exp.Radians: "radians",
-    exp.Round: "round",
-    exp.Sign: "sign",
-    exp.Sin: "sin",
-    exp.Sqrt: "sqrt",
-    exp.StartsWith: "starts_with",
-    exp.Tan: "tan",
-    exp.Upper: "upper",
-}
-_NAMED_FUNCTIONS = ("list_avg", "list_extract", "list_median", "list_stddev_pop", "list_sum", "log10", "log2")
-_CAST_TYPES = (
-    exp.DataType.Type.BIGINT,
-    exp.DataType.Type.BOOLEAN,
-    exp.DataType.Type.DOUBLE,
-    exp.DataType.Type.FLOAT,
-    exp.DataType.Type.INT,
-    exp.DataType.Type.TEXT,
-    exp.DataType.Type.VARCHAR,
-)
-ALLOWED_FUNCTIONS = tuple(sorted((*_FUNCTIONS.values(), *_NAMED_FUNCTIONS)))
-"""Functions that a predicate may call: deterministic, without side effects, at most linear in their input."""
+from fink_lib.filters.terms import EXTRAGALACTIC, NO_TERMS, OF_TYPE, SIMBAD_FUNCTIONS, Terms, simbad_spellings
+from fink_lib.filters.values import Reference, UnknownValueError, similar, type_of
+
+_WORD = re.compile(r"\w+")
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements, which are refused in words anyway
 
 
 class FilterError(ConfigError):
@@ -142,13 +82,31 @@ class Predicate:
         The same predicate in canonical form over flat columns, as DuckDB runs it.
     references : tuple of Reference
         Everything that it reads, sorted.
+    clauses : tuple of (str, str)
+        The conditions that its author joined with AND: each as it was written, and in canonical form.
     """
 
     sql: str
     references: tuple[Reference, ...]
+    clauses: tuple[tuple[str, str], ...] = ()
 
 
-def check_predicate(text: str, schema: pa.Schema, source: str = "") -> Predicate:
+@dataclass(frozen=True)
+class Expression:
+    """A checked expression: written out over flat columns, what it reads, its type, and what its author wrote."""
+
+    tree: exp.Expr
+    references: tuple[Reference, ...]
+    kind: pa.DataType
+    text: str
+
+    @property
+    def sql(self) -> str:
+        """The expression as DuckDB runs it."""
+        return self.tree.sql(dialect="duckdb")
+
+
+def check_predicate(text: str, schema: pa.Schema, source: str = "", terms: Terms = NO_TERMS) -> Predicate:
     """Check one predicate and bring it into canonical form.
 
     Parameters
@@ -159,6 +117,8 @@ def check_predicate(text: str, schema: pa.Schema, source: str = "") -> Predicate
         The documented columns.
     source : str
         Name of the file, for messages.
+    terms : Terms
+        Words that it may use beside the columns.
 
     Returns
     -------
@@ -167,27 +127,61 @@ def check_predicate(text: str, schema: pa.Schema, source: str = "") -> Predicate
     Raises
     ------
     FilterError
-        If the text is anything but a boolean expression over known columns and allowed functions.
+        If the text is anything but a boolean expression over known columns, terms and allowed functions.
     """
-    return _Checker(text, schema, source).run()
+    checker = Checker(text, schema, source, terms)
+    written = checker.parse()
+    checked = checker.check(written, condition=True)
+    sides = [list(part.flatten()) if isinstance(part, exp.And) else [part] for part in (written, checked.tree)]
+    clauses = ((_text(mine), theirs.sql(dialect="duckdb")) for mine, theirs in zip(*sides, strict=True))
+    return Predicate(checked.sql, checked.references, tuple(clauses))
 
 
-class _Checker:
-    def __init__(self, text: str, schema: pa.Schema, source: str) -> None:
+class Checker:
+    """Checks expressions of one text.
+
+    Parameters
+    ----------
+    text, source : str
+        The text, and the name of its file for messages.
+    schema : pyarrow.Schema
+        The documented columns.
+    terms : Terms
+        Shared words.
+    trusted : bool
+        Whether the text is reviewed like code: the terms themselves.
+    """
+
+    def __init__(self, text: str, schema: pa.Schema, source: str, terms: Terms, trusted: bool = False) -> None:
         self.text = text
         self.schema = schema
         self.source = source
-        self.references: dict[Reference, pa.DataType] = {}
+        self.terms = terms
+        self.trusted = trusted
+        self._types: dict[str, pa.DataType] = {}
+        self._references: set[Reference] = set()
+        self._meanings: dict[str, str] = {}
 
-    def run(self) -> Predicate:
-        tree = self.parse()
+    def check(self, tree: exp.Expr, condition: bool = False) -> Expression:
+        """Check a parsed expression and write it out over flat columns.
+
+        Raises
+        ------
+        FilterError
+            If it may not run; with `condition`, if it is not boolean either.
+        """
+        self._types, self._references, self._meanings = {}, set(), {}
         for node in list(tree.walk()):
             self.allow(node)
         flat = self.flatten(tree)
-        self.agree(flat)
-        for node in flat.walk():
+        if not self._types:
+            raise self.refuse("the predicate reads no column of the alert", flat)
+        kind = agreed_type(flat, self._types, condition, self.refuse)
+        self.limit_cost(flat)
+        whole = self.write_out(flat)
+        for node in whole.walk():
             node.comments = None
-        return Predicate(flat.sql(dialect="duckdb"), tuple(sorted(self.references)))
+        return Expression(whole, tuple(sorted(self._references)), kind, _text(tree))
 
     def refuse(self, message: str, node: exp.Expr | None = None, offset: int | None = None) -> FilterError:
         """Build a refusal that points at a node, or at an offset of the text."""
@@ -198,6 +192,7 @@ class _Checker:
         return FilterError(message, line, column, self.source, lines[line - 1] if line <= len(lines) else "")
 
     def parse(self) -> exp.Expr:
+        """Parse the text, which has to be one expression and small enough."""
         if len(self.text) > MAX_CHARACTERS:
             raise self.refuse(f"a filter has at most {MAX_CHARACTERS} characters")
         try:
@@ -245,8 +240,8 @@ class _Checker:
         if isinstance(node, exp.Query | exp.Subquery):
             raise self.refuse("a filter may not contain a query", node)
         if isinstance(node, exp.Cast):
-            if node.to.this not in _CAST_TYPES or node.to.expressions or node.args.get("format"):
-                names = ", ".join(sorted(kind.value for kind in _CAST_TYPES))
+            if node.to.this not in CAST_TYPES or node.to.expressions or node.args.get("format"):
+                names = ", ".join(sorted(kind.value for kind in CAST_TYPES))
                 raise self.refuse(f"a cast may only go to one of {names}", node)
         elif isinstance(node, exp.Like):
             pattern = node.expression
@@ -254,24 +249,51 @@ class _Checker:
                 raise self.refuse("the pattern of LIKE has to be a text in quotes", node)
             if pattern.name.count("%") > MAX_WILDCARDS:
                 raise self.refuse(f"a pattern may hold at most {MAX_WILDCARDS} times %", pattern)
-        elif isinstance(node, _COMPARISONS) and (
-            isinstance(node.this, exp.Null) or isinstance(node.expression, exp.Null)
+        elif isinstance(node, (*COMPARISONS, exp.Between, exp.In)) and any(
+            isinstance(side, exp.Null) for side in node.iter_expressions()
         ):
             raise self.refuse("a comparison with NULL is never true; write IS NULL or IS NOT NULL", node)
+        elif isinstance(node, exp.ArraySort) and _arguments(self.text, _offset(node)) > 1:
+            raise self.refuse("list_sort and list_reverse_sort take one array and nothing else", node)
         elif isinstance(node, exp.Is) and not isinstance(node.expression, exp.Null | exp.Boolean):
             raise self.refuse("IS takes NULL, TRUE or FALSE", node)
         elif isinstance(node, exp.Anonymous):
-            if str(node.this).lower() not in _NAMED_FUNCTIONS:
-                raise self._unknown_function(str(node.this).lower(), node)
-        elif not isinstance(node, _OPERATORS) and type(node) not in _FUNCTIONS:
+            if name_of(node) in SIMBAD_FUNCTIONS and self.terms.label is not None:
+                self._check_types(node)
+            elif name_of(node) not in NAMED_FUNCTIONS:
+                raise self._unknown_function(name_of(node), node)
+        elif self.trusted and isinstance(node, TRUSTED):
+            return
+        elif not isinstance(node, OPERATORS) and type(node) not in FUNCTIONS:
             if isinstance(node, exp.Func):
                 raise self._unknown_function(node.sql_name().lower(), node)
             raise self.refuse(f"'{node.sql(dialect='duckdb')[:60]}' is not allowed in a filter", node)
 
+    def _check_types(self, node: exp.Anonymous) -> None:
+        """Refuse a SIMBAD type that does not exist."""
+        if name_of(node) == EXTRAGALACTIC:
+            if node.expressions:
+                raise self.refuse(f"{EXTRAGALACTIC}() takes nothing", node)
+            return
+        if not node.expressions:
+            raise self.refuse(f"{OF_TYPE} takes codes of SIMBAD types, for example {OF_TYPE}('AGN', 'QSO')", node)
+        for code in node.expressions:
+            if not (isinstance(code, exp.Literal) and code.is_string):
+                raise self.refuse(f"{OF_TYPE} takes codes of SIMBAD types in quotes", node)
+            if code.name not in simbad_spellings():
+                near = similar(code.name, list(simbad_spellings()))
+                raise self.refuse(f"SIMBAD has no type with the code '{code.name}'{near}", code)
+
     def _unknown_function(self, name: str, node: exp.Expr) -> FilterError:
-        return self.refuse(
-            f"function '{name}' is not allowed; the allowed ones are {', '.join(ALLOWED_FUNCTIONS)}", node
-        )
+        place = _offset(node)
+        written = _WORD.match(self.text, place)  # the parser has its own names for some functions
+        if written and self.text[written.end() :].lstrip().startswith("("):
+            name = written[0].lower()
+        elif not any("start" in part.meta for part in node.walk()):  # and it does not note where a keyword is
+            found = re.search(rf"\b{re.escape(name)}\b", self.text, re.IGNORECASE)
+            place = found.start() if found else place
+        allowed = ", ".join(ALLOWED_FUNCTIONS)
+        return self.refuse(f"function '{name}' is not allowed; the allowed ones are {allowed}", offset=place)
 
     def flatten(self, tree: exp.Expr) -> exp.Expr:
         """Put one flat column in the place of each path, and note it."""
@@ -279,10 +301,12 @@ class _Checker:
         for node in list(holder.walk()):
             if isinstance(node, exp.Bracket):
                 self._flatten_key(node)
+            elif isinstance(node, exp.Anonymous) and name_of(node) in SIMBAD_FUNCTIONS:
+                node.replace(self._simbad(node))
         for node in list(holder.walk()):
             if isinstance(node, exp.Column) and not node.meta.get("flat"):
                 path = tuple(part.name for part in node.parts)
-                node.replace(self._flat(Reference(path), node))
+                node.replace(self._term(path, node) or self._flat(Reference(path), node))
         flat = holder.this
         if not isinstance(flat, exp.Expr):
             raise self.refuse("there is no predicate")
@@ -299,75 +323,76 @@ class _Checker:
 
     def _flat(self, reference: Reference, node: exp.Expr) -> exp.Column:
         try:
-            self.references[reference] = type_of(self.schema, reference)
+            kind = type_of(self.schema, reference, tuple(term.name for term in self.terms.words.values()))
         except UnknownValueError as error:
             raise self.refuse(str(error), node) from None
-        flat = exp.column(exp.to_identifier(reference.name, quoted=True))
+        self._references.add(reference)
+        return self._column(reference.name, kind, node)
+
+    def _term(self, path: tuple[str, ...], node: exp.Expr) -> exp.Column | None:
+        """Put a column in the place of a term; what it stands for comes in when the types have been checked."""
+        term = self.terms.find(path[0]) if path[0] not in self.schema.names else None
+        if term is None:
+            return None
+        if len(path) > 1:
+            raise self.refuse(f"'{term.name}' is a term and has no fields", node)
+        self._references.update(term.references)
+        self._meanings[term.name] = term.sql
+        return self._column(term.name, term.kind, node)
+
+    def _simbad(self, node: exp.Anonymous) -> exp.Column:
+        codes = [code.name for code in node.expressions] if name_of(node) == OF_TYPE else None
+        name = node.sql(dialect="duckdb").lower() if codes is None else f"{OF_TYPE}({', '.join(codes)})"
+        self._references.update(one for one in (self.terms.label, self.terms.status) if one is not None)
+        self._meanings[name] = self.terms.labelled(codes)
+        return self._column(name, pa.bool_(), node)
+
+    def _column(self, name: str, kind: pa.DataType, node: exp.Expr) -> exp.Column:
+        self._types[name] = kind
+        flat = exp.column(exp.to_identifier(name, quoted=True))
         flat.meta.update({"flat": True, "start": _offset(node)})
         return flat
 
-    def agree(self, tree: exp.Expr) -> None:
-        """Refuse what the engine would only meet at run time: types that do not fit each other."""
-        empty = pa.schema([pa.field(r.name, kind) for r, kind in self.references.items()]).empty_table()
-        if not self.references:
-            raise self.refuse("the predicate reads no column of the alert", tree)
-        duck = engine()
-        duck.register("alerts", empty)
-        try:
-            if self._bind(duck, tree) != "BOOLEAN":
-                raise self.refuse("the predicate is not a condition: it has to be true or false", tree)
-            for node in tree.walk():
-                if isinstance(node, _LOGIC):
-                    for side in _sides(node):
-                        if self._kind(duck, side) not in ("BOOLEAN", "NULL"):
-                            raise self.refuse(f"{node.key.upper()} joins conditions, and this is none", side)
-                elif isinstance(node, (*_COMPARISONS, exp.Between, exp.In)):
-                    self._same_family(duck, node)
-        finally:
-            duck.unregister("alerts")
+    def limit_cost(self, flat: exp.Expr) -> None:
+        """Refuse the place at which a predicate, its terms written out, gets too long or calls too much."""
+        calls, size = 0, len(self.text)
+        meanings = {name: sqlglot.parse_one(sql, dialect="duckdb") for name, sql in self._meanings.items()}
+        for node in flat.walk(bfs=False):
+            if isinstance(node, exp.Column) and node.name in meanings:
+                calls += calls_over_arrays(meanings[node.name])
+                size += len(self._meanings[node.name])
+            else:
+                calls += is_call_over_array(node)
+            if calls > MAX_LIST_CALLS:
+                raise self.refuse(f"more than {MAX_LIST_CALLS} calls over arrays, those of the terms included", node)
+            if size > MAX_CHARACTERS:
+                raise self.refuse(f"more than {MAX_CHARACTERS} characters with its terms written out", node)
 
-    def _kind(self, duck: duckdb.DuckDBPyConnection, node: exp.Expr) -> str:
-        """Give the type of an expression."""
-        if isinstance(node, _CONDITIONS):
-            return "BOOLEAN"
-        return self._kind(duck, node.this) if isinstance(node, exp.Paren) else self._bind(duck, node)
-
-    def _bind(self, duck: duckdb.DuckDBPyConnection, node: exp.Expr) -> str:
-        """Ask the engine for a type; the smallest part that has none is where the fault is."""
-        try:
-            rows = duck.sql(f"DESCRIBE SELECT {node.sql(dialect='duckdb', comments=False)} FROM alerts").fetchall()
-        except duckdb.Error as error:
-            for child in node.iter_expressions():
-                if isinstance(child, exp.DataType | exp.Identifier):
-                    continue
-                self._bind(duck, child)
-            cause = str(error).splitlines()[0].removeprefix("Binder Error: ")
-            raise self.refuse(cause, node) from error
-        return str(rows[0][1])
-
-    def _same_family(self, duck: duckdb.DuckDBPyConnection, node: exp.Expr) -> None:
-        families: dict[str, exp.Expr] = {}
-        for side in _sides(node):
-            family = _family(self._kind(duck, side))
-            if family:
-                families.setdefault(family, side)
-        if len(families) > 1:
-            first, second = list(families)[:2]
-            raise self.refuse(f"{second} is compared with {first}", families[second])
+    def write_out(self, flat: exp.Expr) -> exp.Expr:
+        """Put what the terms stand for in their places, each in brackets."""
+        holder = exp.Paren(this=flat.copy())
+        for node in list(holder.walk()):
+            if isinstance(node, exp.Column) and node.name in self._meanings:
+                node.replace(exp.Paren(this=sqlglot.parse_one(self._meanings[node.name], dialect="duckdb")))
+        whole = holder.this
+        if not isinstance(whole, exp.Expr):
+            raise self.refuse("there is no predicate")
+        return whole
 
 
-def _sides(node: exp.Expr) -> Iterator[exp.Expr]:
-    for child in node.iter_expressions():
-        if not isinstance(child, exp.DataType | exp.Identifier):
-            yield child
+def _arguments(text: str, offset: int) -> int:
+    """Count the arguments of the call that begins at a place of the text; 1 if there is no call."""
+    depth = number = 0
+    for token in sqlglot.tokenize(text[offset:], dialect="duckdb")[1:]:
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token.text, 0)
+        if depth <= 0:
+            break
+        number += token.text == "," and depth == 1
+    return number + 1
 
 
-def _family(kind: str) -> str:
-    if kind == "NULL":
-        return ""
-    if kind in ("VARCHAR", "BOOLEAN"):
-        return {"VARCHAR": "text", "BOOLEAN": "a condition"}[kind]
-    return "a list" if kind.endswith("[]") else "a number"
+def _text(node: exp.Expr) -> str:
+    return node.sql(dialect="duckdb", comments=False, normalize_functions="lower")
 
 
 def _offset(node: exp.Expr) -> int:

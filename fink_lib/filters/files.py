@@ -11,7 +11,11 @@
     -- version: 1
     -- references: none
     -- kinds: live
+    -- budget: 20 %
     roid = 3
+
+A filter of the night may say more: ``order``, an expression by which its alerts are ordered, the smallest first;
+``limit``, how many of them are taken; ``per``, a column of which each value is taken once (``objectId``).
 """
 
 from __future__ import annotations
@@ -28,16 +32,20 @@ import pyarrow as pa
 from fink_lib.config import project_root
 from fink_lib.filters.check import FilterError, Predicate, check_predicate
 from fink_lib.filters.plan import FilterSet
+from fink_lib.filters.terms import Terms
+from fink_lib.filters.vocabulary import load_terms
 
 if TYPE_CHECKING:
     from fink_lib.surveys.base import Survey
 
 HEADER_KEYS = ("topic", "title", "description", "author", "contact", "version", "references", "kinds")
+OPTIONAL_KEYS = ("budget",)
 KINDS = ("live", "night")
 """Where a filter runs: in the stream, or once over a closed night."""
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,80}$")
 _VERSION = re.compile(r"^[0-9]+(\.[0-9]+){0,2}$")
+_BUDGET = re.compile(r"^([0-9]{1,3}(?:\.[0-9]+)?) ?%$")
 _ENTRY = re.compile(r"^--\s?(\w+):\s*(.*)$")
 _CONTINUATION = re.compile(r"^--\s{2,}(\S.*)$")
 
@@ -53,7 +61,7 @@ class Filter:
     survey : str
         Whose alerts it reads.
     header : dict
-        The entries of :data:`HEADER_KEYS`.
+        The entries of :data:`HEADER_KEYS`, and those of :data:`OPTIONAL_KEYS` that are there.
     text : str
         The file.
     predicate : Predicate
@@ -77,6 +85,12 @@ class Filter:
         return tuple(kind.strip() for kind in self.header["kinds"].split(","))
 
     @property
+    def budget(self) -> float | None:
+        """Largest share of a night's alerts that it may take, if its author promised one."""
+        found = _BUDGET.match(self.header.get("budget", ""))
+        return float(found[1]) / 100 if found else None
+
+    @property
     def digest(self) -> str:
         """SHA-256 over name, version and the predicate as it is run; comments and layout do not count."""
         return hashlib.sha256(f"{self.name}\n{self.version}\n{self.predicate.sql}".encode()).hexdigest()
@@ -96,7 +110,28 @@ def documented_columns(survey: Survey) -> pa.Schema:
     return pa.schema([*survey.alert_schema, *survey.fink_schema])
 
 
-def load_filters(survey: Survey, kinds: Iterable[str] = ("live",), folder: Path | None = None) -> FilterSet:
+def filter_files(survey_name: str, home: Path | None = None) -> list[Path]:
+    """Give the files of a survey's filters, in the order of their names.
+
+    Parameters
+    ----------
+    survey_name : str
+        Which survey.
+    home : Path, optional
+        An installation; its own filters are in ``filters/<survey>`` below it, beside those of the broker.
+    """
+    folders = [filter_folder(survey_name), *([home / "filters" / survey_name] if home else [])]
+    return sorted((file for folder in folders for file in folder.rglob("*.sql")), key=lambda file: (file.stem, file))
+
+
+def survey_terms(survey: Survey) -> Terms:
+    """Read the terms that the filters of a survey may use."""
+    return load_terms(survey.name, documented_columns(survey))
+
+
+def load_filters(
+    survey: Survey, kinds: Iterable[str] = ("live",), folder: Path | None = None, home: Path | None = None
+) -> FilterSet:
     """Read and check every filter of a survey.
 
     Parameters
@@ -107,6 +142,8 @@ def load_filters(survey: Survey, kinds: Iterable[str] = ("live",), folder: Path 
         Which of :data:`KINDS` to take.
     folder : Path, optional
         Where the files are; ``sql/filters/<survey>`` if not given.
+    home : Path, optional
+        An installation whose own filters are taken too.
 
     Returns
     -------
@@ -116,16 +153,29 @@ def load_filters(survey: Survey, kinds: Iterable[str] = ("live",), folder: Path 
     Raises
     ------
     FilterError
-        If one of the files may not run: a set with a hole in it would lose alerts in silence.
+        If one of the files may not run: a set with a hole in it would lose alerts in silence. Or if two have one name.
     """
-    wanted = set(kinds)
-    files = sorted((folder or filter_folder(survey.name)).glob("*.sql"))
-    filters = [read_filter(file, survey) for file in files]
-    return FilterSet(tuple(f for f in filters if wanted & set(f.kinds)))
+    wanted, terms = set(kinds), survey_terms(survey)
+    files = sorted(folder.rglob("*.sql")) if folder else filter_files(survey.name, home)
+    filters: dict[str, Filter] = {}
+    for file in files:
+        if file.stem in filters:
+            raise FilterError("there is a filter of this name already", source=str(file))
+        filters[file.stem] = read_filter(file, survey, terms)
+    return FilterSet(tuple(f for _, f in sorted(filters.items()) if wanted & set(f.kinds)))
 
 
-def read_filter(file: Path, survey: Survey) -> Filter:
+def read_filter(file: Path, survey: Survey, terms: Terms | None = None) -> Filter:
     """Read and check one file.
+
+    Parameters
+    ----------
+    file : Path
+        Header and predicate.
+    survey : Survey
+        Gives the columns.
+    terms : Terms, optional
+        Of the survey, if they are read already.
 
     Raises
     ------
@@ -150,7 +200,11 @@ def read_filter(file: Path, survey: Survey) -> Filter:
     for kind in header["kinds"].split(","):
         if kind.strip() not in KINDS:
             raise _at(text, "kinds", f"'{kind.strip()}' is none of {', '.join(KINDS)}", source)
-    return Filter(file.stem, survey.name, header, text, check_predicate(text, documented_columns(survey), source))
+    if "budget" in header and not _BUDGET.match(header["budget"]):
+        raise _at(text, "budget", "a budget is a share of a night's alerts, such as 2 % or 0.5 %", source)
+    words = survey_terms(survey) if terms is None else terms
+    predicate = check_predicate(text, documented_columns(survey), source, words)
+    return Filter(file.stem, survey.name, header, text, predicate)
 
 
 def _read_header(text: str, source: str) -> dict[str, str]:
@@ -164,8 +218,9 @@ def _read_header(text: str, source: str) -> dict[str, str]:
             header[key] = f"{header[key]} {more[1].strip()}".strip()
         elif entry:
             key = entry[1].lower()
-            if key not in HEADER_KEYS:
-                raise FilterError(f"'{key}' is none of {', '.join(HEADER_KEYS)}", number, 4, source, line)
+            if key not in (*HEADER_KEYS, *OPTIONAL_KEYS):
+                known = ", ".join((*HEADER_KEYS, *OPTIONAL_KEYS))
+                raise FilterError(f"'{key}' is none of {known}", number, 4, source, line)
             if key in header:
                 raise FilterError(f"'{key}' is there twice", number, 4, source, line)
             header[key] = entry[2].strip()

@@ -8,6 +8,7 @@ query engine, as one flat column per reference, so a predicate over one field of
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +47,17 @@ class UnknownValueError(Exception):
     """A path that leads nowhere; the message says what exists."""
 
 
-def type_of(schema: pa.Schema, reference: Reference) -> pa.DataType:
+def type_of(schema: pa.Schema, reference: Reference, words: tuple[str, ...] = ()) -> pa.DataType:
     """Give the type of the flat column of a reference.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        The documented columns.
+    reference : Reference
+        What is read.
+    words : tuple of str
+        Other names that exist, for the message.
 
     Raises
     ------
@@ -55,7 +65,7 @@ def type_of(schema: pa.Schema, reference: Reference) -> pa.DataType:
         If the schema has no such value, or if the path stops at something that is no single value.
     """
     if reference.root not in schema.names:
-        raise UnknownValueError(f"unknown column '{reference.root}'{_similar(reference.root, schema.names)}")
+        raise UnknownValueError(f"unknown column '{reference.root}'{similar(reference.root, [*schema.names, *words])}")
     kind = schema.field(reference.root).type
     in_list = False
     for depth, name in enumerate(reference.path[1:], start=1):
@@ -65,9 +75,7 @@ def type_of(schema: pa.Schema, reference: Reference) -> pa.DataType:
             raise UnknownValueError(f"column '{'.'.join(reference.path[:depth])}' has no fields")
         names = [field.name for field in kind]
         if name not in names:
-            raise UnknownValueError(
-                f"'{'.'.join(reference.path[:depth])}' has no field '{name}'{_similar(name, names)}"
-            )
+            raise UnknownValueError(f"'{'.'.join(reference.path[:depth])}' has no field '{name}'{similar(name, names)}")
         kind = kind.field(name).type
     if pa.types.is_map(kind):
         if reference.key is None:
@@ -118,6 +126,7 @@ def _finite(column: pa.Array) -> pa.Array:
     return column
 
 
-def _similar(name: str, known: list[str]) -> str:
+def similar(name: str, known: Sequence[str]) -> str:
+    """Say which names are near one that does not exist; empty if none is."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ""

@@ -15,12 +15,16 @@
 -- finkclass2 (2) differs in two ways. An extragalactic label no longer wins over a supernova or kilonova candidate: a
 -- supernova in a Seyfert host is a supernova. And those candidates count as votes for Ambiguous; early_sn_candidates
 -- and sn_candidates are one vote, since the first is the stricter form of the second.
+--
+-- kilonova, early_sn and sn are the predicates of the filters kn_candidates, early_sn_candidates and sn_candidates, word
+-- for word; age, GOOD and EG are those of sql/terms/ztf.sql. A test compares them.
 WITH evidence AS (
     SELECT
         *,
+        {'ndethist': ndethist} AS candidate,
         jd - jdstarthist AS age,
-        eg(simbad_status, cdsxmatch) AS host_or_nothing,
-        drb > 0.5 AND classtar > 0.4 AS good,
+        eg(simbad_status, cdsxmatch) AS EG,
+        drb > 0.5 AND classtar > 0.4 AS GOOD,
         simbad_status = 'ok'
             AND NOT unspecific(cdsxmatch)
             AND NOT starts_with(cdsxmatch, 'Galaxy') AS labelled
@@ -30,15 +34,27 @@ candidates AS (
     SELECT
         *,
         coalesce(
-            rf_kn_vs_nonkn > 0.5 AND good AND age < 5 AND ndethist < 20 AND host_or_nothing AND roid <> 3, false
+            rf_kn_vs_nonkn > 0.5
+            AND GOOD
+            AND age < 5
+            AND candidate.ndethist < 20
+            AND EG
+            AND roid <> 3, false
         ) AS kilonova,
         coalesce(
             (snn_snia_vs_nonia > 0.5 OR snn_sn_vs_all > 0.5)
-            AND host_or_nothing AND good AND rf_snia_vs_nonia > 0.5 AND ndethist <= 20, false
+            AND EG
+            AND GOOD
+            AND rf_snia_vs_nonia > 0.5
+            AND candidate.ndethist <= 20, false
         ) AS early_sn,
         coalesce(
             (snn_snia_vs_nonia > 0.5 OR snn_sn_vs_all > 0.5)
-            AND host_or_nothing AND good AND age <= 90 AND ndethist > 1 AND roid <> 3, false
+            AND EG
+            AND GOOD
+            AND age <= 90
+            AND candidate.ndethist > 1
+            AND roid <> 3, false
         ) AS sn,
         coalesce(mulens > 0, false) AS microlensing,
         coalesce(roid = 2, false) AS sso_candidate,

@@ -12,16 +12,10 @@ from typing import Any
 
 from tests.faults.compare import differences, night_of, packet_differences, passes_cuts, same_stamps
 from tests.faults.evidence import CUTOUTS, Lake, Message, Place, Row, origin
+from tests.faults.filters import FILTERS
 
 NAMED = 5
 """How many culprits a sentence names before it only counts them."""
-
-FILTERS: dict[str, Callable[[Row], bool]] = {
-    "sso_ztf_candidates": lambda row: row["roid"] == 3,
-    "sso_fink_candidates": lambda row: row["roid"] == 2,
-    "unknowns": lambda row: row["finkclass"] == "Unknown" and (row["fink_status"] or {}).get("simbad") == "no_match",
-}
-"""What each filter takes, written down a second time and in another language."""
 
 
 def check_all(

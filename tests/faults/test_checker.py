@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from tests.faults.checker import FILTERS, check_all
+from tests.faults.checker import check_all
 from tests.faults.compare import night_of
 from tests.faults.evidence import Lake, Message, read_manifest
 
@@ -60,6 +60,7 @@ PACKET = {
         {"name": "fink_status", "type": {"type": "map", "values": "string"}},
     ],
 }
+TAKEN_BY = {"sso_ztf_candidates": 1, "sso_fink_candidates": 2, "unknowns": 3}
 SCIENCE = {1: (3, "Solar System MPC"), 2: (2, "Solar System candidate"), 3: (0, "Unknown"), 4: (0, "Star")}
 
 
@@ -117,7 +118,7 @@ class World:
             {**self._place(4), "alert_id": 1, "reason": "duplicate", "night": NIGHT},
             {**self._place(5), "alert_id": 5, "reason": "rb", "night": NIGHT},
         ]
-        takes = {"sso_ztf_candidates": 1, "sso_fink_candidates": 2, "unknowns": 3}
+        takes = TAKEN_BY
         self.outputs = {f"fink_{f}_ztf": [packet_message(f"fink_{f}_ztf", 8, alert(i))] for f, i in takes.items()}
         self.sent = [
             {"alert_id": i, "filter": f, "topic": f"fink_{f}_ztf", "partition": 0, "offset": 8, "night": NIGHT}
@@ -290,7 +291,7 @@ def test_a_good_message_in_quarantine_is_named(world, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", TAKEN_BY)
 def test_a_message_lost_or_sent_twice_is_named(world, tmp_path, name):
     topic = f"fink_{name}_ztf"
     (message,) = world.outputs[topic]

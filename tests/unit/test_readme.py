@@ -143,10 +143,10 @@ def test_the_number_of_alerts_of_the_demo_is_the_default():
     assert count == Settings(home=ROOT).simulator.synthetic_alerts
 
 
-def test_topics_are_those_of_the_filters():
+def test_topics_are_those_of_filters():
     topics = {one.topic("fink") for one in load_filters(get_survey("ztf")).filters}
     named = set(re.findall(r"\bfink_\w+_ztf\b", PAGE))
-    assert named == topics
+    assert named and named <= topics
 
 
 def test_the_filter_that_is_shown_is_the_one_that_runs():

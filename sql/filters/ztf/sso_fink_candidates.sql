@@ -7,4 +7,5 @@
 -- version: 1
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: live
+-- budget: 20 %
 roid = 2

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fink_lib.filters import FilterError, check_predicate
-from fink_lib.filters.check import MAX_CHARACTERS
+from fink_lib.filters.grammar import MAX_CHARACTERS
 
 SCHEMA = pa.schema(
     [

@@ -168,7 +168,7 @@ def science(**columns: object) -> pa.Table:
     [
         ({"roid": 3}, ["sso_ztf_candidates"]),
         ({"roid": 2}, ["sso_fink_candidates"]),
-        ({"roid": 1}, []),
+        ({"roid": 1}, ["first_pass_candidates"]),
         ({"roid": None}, []),
         ({"finkclass": "Unknown", "fink_status": [("simbad", "no_match")]}, ["unknowns"]),
         ({"finkclass": "Unknown", "fink_status": [("simbad", "ok")]}, []),
