@@ -13,7 +13,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from dags.operators.night_stage import judge, stage_command, stage_environment
+from dags.operators.night_stage import judge, stage_command
+from dags.operators.process import process_environment
 from fink_lib.config import load_settings, project_root
 from fink_lib.errors import ConfigError, FinkError, LockedError, TransientError
 from fink_lib.runtime.files import read_json
@@ -77,7 +78,7 @@ class NightClosedTrigger(BaseTrigger):
             process = await asyncio.create_subprocess_exec(
                 *stage_command(self.survey, STAGE, self.night, file),
                 cwd=project_root(),
-                env=stage_environment(Path(self.home)),
+                env=process_environment(Path(self.home)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

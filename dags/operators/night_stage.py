@@ -5,34 +5,23 @@ Its output streams into the task log, its verdict (JSON) becomes the task's XCom
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowFailException
 
-from fink_lib.config import load_settings, project_root
+from dags.operators.process import ProcessOperator
 from fink_lib.errors import EXIT_LOCKED, EXIT_OK, EXIT_USAGE, ConfigError, LockedError, TransientError
 from fink_lib.runtime.files import read_json
-
-_GRACE_S = 15.0
 
 
 def stage_command(survey: str, stage: str, night: str, verdict: Path, table: str = "") -> list[str]:
     """Give the words that run one stage of one night."""
     words = [sys.executable, "-m", "jobs.nightly", "--survey", survey, "--stage", stage, "--night", night]
     return [*words, *(["--table", table] if table else []), "--json", str(verdict)]
-
-
-def stage_environment(home: Path) -> dict[str, str]:
-    """Environment of a stage: the one of the task, without what Airflow added for itself."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
-    return {**kept, "FINK_HOME": str(home), "PYTHONUNBUFFERED": "1"}
 
 
 def judge(stage: str, night: str, code: int, verdict: dict[str, Any] | None) -> dict[str, Any]:
@@ -67,7 +56,7 @@ def judge(stage: str, night: str, code: int, verdict: dict[str, Any] | None) -> 
     return verdict
 
 
-class NightStage(BaseOperator):
+class NightStage(ProcessOperator):
     """Run one stage of the nightly chain.
 
     Parameters
@@ -107,47 +96,15 @@ class NightStage(BaseOperator):
         self.table = table
         self.result_key = result_key
         self.asset = asset
-        self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> Any:
         """Run the stage to its end."""
-        home = load_settings().home
         with tempfile.TemporaryDirectory(prefix="fink-verdict-") as folder:
             file = Path(folder) / "verdict.json"
             command = stage_command(self.survey, self.stage, self.night, file, self.table)
-            self.log.info("running: %s", " ".join(command))
-            code = self._run(command, stage_environment(home))
+            code = self.run_process(command)
             verdict = judge(self.stage, self.night, code, read_json(file))
         self.log.info("done: %s", verdict.get("message", "ok"))
         if self.asset is not None:
             context["outlet_events"][self.asset].extra = {"night": self.night, "survey": self.survey}
         return verdict[self.result_key] if self.result_key else verdict
-
-    def on_kill(self) -> None:
-        """End the process: every stage may be repeated, whatever it had done."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.terminate()
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-
-    def _run(self, command: list[str], environment: dict[str, str]) -> int:
-        self._process = subprocess.Popen(
-            command,
-            cwd=project_root(),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        with self._process as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                self.log.info(line.rstrip())
-            return process.wait()

@@ -18,7 +18,9 @@ HEAVY = ("pyspark", "pandas", "numpy", "pyarrow", "happybase", "great_expectatio
 
 def test_all_dags_are_found_and_none_has_an_import_error(dag_bag) -> None:
     assert dag_bag.import_errors == {}
-    assert {"nightly_ztf", "ops_stream_control", *STREAMS} <= set(dag_bag.dags)
+    assert {"nightly_ztf", "ops_stream_control", "ops_refresh_catalogs", "ops_train_models", *STREAMS} <= set(
+        dag_bag.dags
+    )
     for stat in dag_bag.dagbag_stats:
         print(f"{stat.file} parsed in {stat.duration.total_seconds() * 1000:.0f} ms")
 
