@@ -12,8 +12,8 @@ from dags.operators.process import FinkCommand
 CATALOGUES = """
 ### Fetch catalogues from their services
 Fetches snapshots with `fink catalogs fetch` (SIMBAD, VizieR, the Transient Name Server) and then checks all digests.
-The TNS list changes every day; the others rarely. A snapshot is replaced only when the new one is whole. The streams use
-it from their next batch on; its version and digest are in `fink_versions` of every alert.
+The TNS list changes every day; the others rarely. A snapshot is replaced only when the new one is whole. The streams
+use it from their next batch on; its version and digest are in `fink_versions` of every alert.
 
 Red: the service was away or its answer was not whole. The old snapshot stays in use; *Clear* asks again. Without a
 network, leave this DAG paused.
