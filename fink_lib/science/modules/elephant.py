@@ -112,7 +112,7 @@ class Hostless(ScienceModule):
         requires=("simbad", "gaia"),
         uses=("roid", "nalerthist", "tns", *SCORES),
         applies=f"({NEW_AND_UNCATALOGUED}) OR ({YOUNG_CANDIDATE})",
-        budget_ms=10.0,
+        budget_ms=20.0,
     )
 
     def __init__(self) -> None:

@@ -236,7 +236,7 @@ def test_the_same_stamps_give_another_alert_another_draw() -> None:
 def test_a_result_depends_on_the_alert_alone() -> None:
     alerts: list[dict[str, Any]] = []
     files: dict[int, Any] = {}
-    for one in range(1, 41):
-        alerts.append(alert(one, **FIRST | {"ndethist": 1 + one % 5}))
+    for one in range(1, 61):
+        alerts.append(alert(one, **FIRST | {"ndethist": 1 + one % 10}))
         files[one] = noisy(BLANK if one % 2 else 40 * np.exp(-np.hypot(X, Y) / 6), one)
     assert complaints(runner_with(), "elephant", table(alerts), reader_of(files)) == []
