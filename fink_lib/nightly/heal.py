@@ -36,7 +36,7 @@ def heal(context: NightContext) -> Verdict:
     """
     settings, lake, night = context.settings, context.lake, context.night
     patient = settings.model_copy(update={"services": settings.services.for_healing})
-    filters = load_filters(context.survey)
+    filters = load_filters(context.survey, home=settings.home)
     with FileLock(settings.run_dir(context.survey.name, HEAL) / "lock", wait_s=LOCK_WAIT_S):
         sent = send_healed(context, filters, committed_number(lake, night))
         healer = Healer(build_runner(context.survey, patient))

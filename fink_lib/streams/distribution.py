@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyspark.sql.functions import input_file_name
 
 from fink_lib.errors import ConfigError, TransientError
-from fink_lib.filters import FilterSet, load_filters
+from fink_lib.filters.watch import LiveFilters
 from fink_lib.lake.tables import PARTITION
 from fink_lib.streams.committed import Delivery, Marker, NightCount, read_deliveries
 from fink_lib.streams.packet import Packet
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from fink_lib.config import Settings
+    from fink_lib.filters import FilterSet
     from fink_lib.lake import Lake
 
 FILE = "file"
@@ -45,7 +46,7 @@ class Distribution:
     name = "distribution"
 
     def __init__(self) -> None:
-        self._filters = FilterSet(())
+        self._live: LiveFilters | None = None
         self._packet: Packet | None = None
         self._producer: TransactionalProducer | None = None
         self._before: SentBefore | None = None
@@ -54,7 +55,7 @@ class Distribution:
     def open(self, context: StageContext) -> None:
         """Check the filters, take over the transactional id, and complete table ``sent`` after a kill."""
         settings, survey = context.settings, context.survey
-        self._filters = load_filters(survey)
+        self._live = LiveFilters(survey, settings.home)
         self._packet = Packet(survey)
         self._source = str(context.lake.table("science").metadata().id)
         prefix = settings.streams.substream_prefix
@@ -84,6 +85,7 @@ class Distribution:
         files = {row[FILE]: row["count"] for row in frame.groupBy(FILE).count().collect()}
         if not files:
             return []
+        self._refresh_filters(batch)
         messages = 0
         tally: dict[str, Tally] = defaultdict(Tally)
         reports: list[str] = []
@@ -110,6 +112,18 @@ class Distribution:
             batch.failpoint("between_commit_and_sent")
             _append_sent(batch.lake, deliveries, batch.key, batch.app_id, batch.batch_id)
         return _ledger(counts, self._filters.digest, len(files))
+
+    def _refresh_filters(self, batch: Batch) -> None:
+        """Take over filters that were promoted, changed or withdrawn; a batch is of one set from end to end."""
+        if self._live is not None and (found := self._live.refresh()) is not None:
+            prefix = batch.settings.streams.substream_prefix
+            self._opened.add_topics([f.topic(prefix) for f in found.filters])
+
+    @property
+    def _filters(self) -> FilterSet:
+        if self._live is None:
+            raise RuntimeError("the stage was not opened")
+        return self._live.current
 
     @property
     def _opened(self) -> TransactionalProducer:

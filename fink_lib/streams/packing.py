@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
 from fink_lib.filters import FilterSet
+from fink_lib.filters.reading import read_values
 from fink_lib.lake import open_lake
 from fink_lib.lake.lake import conform
 from fink_lib.lake.tables import PARTITION
@@ -128,11 +129,10 @@ def passing(
     with filesystem.open_input_file(f"{base}/{folder}/{file}") as handle:
         parquet = pq.ParquetFile(handle)
         present = set(parquet.schema_arrow.names)
-        looked_at = pa.schema([schema.field(column) for column in filters.columns])
         for group, begin, end in _groups(parquet, piece):
             share.count(night, "received", end - begin)
-            seen = parquet.read_row_group(group, columns=[c for c in looked_at.names if c in present])
-            route = filters.route(conform(seen.slice(begin, end - begin), looked_at))
+            seen = read_values(parquet, group, filters.references, schema)
+            route = filters.route(seen.slice(begin, end - begin))
             if not pc.any(pc.greater(pc.list_value_length(route), 0)).as_py():
                 continue
             place = 0

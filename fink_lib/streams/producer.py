@@ -94,6 +94,18 @@ class TransactionalProducer:
         self._retried("taking over the transactional id", lambda: self._client.init_transactions(WAIT_S))
         self.last = read_marker(self._kafka, self._markers, self.id)
 
+    def add_topics(self, topics: Sequence[str]) -> None:
+        """Make topics that are new since :meth:`open`.
+
+        Raises
+        ------
+        TransientError, ConfigError
+            If Kafka is away, or refuses.
+        """
+        new = [topic for topic in topics if topic not in self._partitions]
+        if new:
+            self._partitions |= ensure_topics(self._kafka, new, self._markers)
+
     def close(self) -> None:
         """Let go of the client; an open transaction is aborted."""
         if self._producer is not None:

@@ -14,7 +14,7 @@ from fink_lib.science.duck import select
 from fink_lib.science.loading import find_class_rule
 from fink_lib.surveys import get_survey
 from tests.unit.filters.alerts import science_table
-from tests.unit.filters.test_ztf_filters import mixtures
+from tests.unit.filters.mixtures import mixtures
 from tests.unit.filters.ztf_cases import TAKEN
 
 ZTF = get_survey("ztf")

@@ -14,6 +14,7 @@ from fink_lib.science.simbad_types import simbad_types
 from fink_lib.surveys import get_survey
 from tests.faults.filters import FILTERS
 from tests.unit.filters.alerts import JD, entries, science_table
+from tests.unit.filters.mixtures import mixtures
 from tests.unit.filters.ztf_cases import BASE, HOSTLESS, NULL_PASSES, REFUSED, SIMBAD, TAKEN, Values, of_type
 
 LIVE = load_filters(get_survey("ztf"))
@@ -162,24 +163,6 @@ def test_the_gaps_between_detections_decide_within_or_between_nights(
 
 
 # -- a second opinion --------------------------------------------------------------------------------------------------
-
-
-def mixtures(number: int, seed: int) -> list[Values]:
-    """Mix the values of all cases: alerts that pass many filters, and ones that just fail."""
-    random = np.random.default_rng(seed)
-    changes = [change for clauses in REFUSED.values() for _, group in clauses for change in group]
-    taken = list(TAKEN.values())
-    rows = []
-    for _ in range(number):
-        row: Values = {}
-        for place in random.integers(len(taken), size=3):
-            row |= taken[place]
-        for place in random.integers(len(changes), size=random.integers(3)):
-            row |= changes[place]
-        for name in random.choice(list(row), size=random.integers(3)):
-            row[name] = None
-        rows.append(row)
-    return rows
 
 
 def test_filters_agree_with_their_second_writing() -> None:
