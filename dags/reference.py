@@ -1,4 +1,4 @@
-"""Reference data and models, made anew by schedule or by hand; the streams take them up with their next batch."""
+"""Reference data and models, made anew by schedule or by hand."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ network, leave this DAG paused.
 MODELS = """
 ### Train models anew
 Runs `fink models train`: simulates alerts, trains, calibrates and measures on held-out objects, and writes artefact and
-card below `FINK_HOME`. The same seed gives the same model. Look at the card with `fink models show NAME`, and replay a
-night before a new model goes live.
+card below `FINK_HOME/models`, where they come before the project's own. The same seed gives the same model. A running
+stream keeps the models it has opened: look at the card with `fink models show NAME`, replay a night, then restart
+`raw2science`; or remove the folder to go back.
 
 Red: the log says which model failed, and why. The models in use stay as they are.
 """

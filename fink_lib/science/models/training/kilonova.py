@@ -20,8 +20,7 @@ from fink_lib.science.modules.kilonova import (
     FEATURES,
     GRID_D,
     applicable,
-    both_bands,
-    features,
+    describe_curves,
     forest_inputs,
     scores,
 )
@@ -33,7 +32,7 @@ SHAPES = 1500
 """Simulated kilonovae without noise that the components are made of."""
 
 IDENTITY = np.array([[0.0, 0.0], [1.0, 1.0]])
-TREES, LEAF = 80, 8
+TREES, LEAF = 50, 20
 
 
 class KilonovaTrainer:
@@ -43,25 +42,25 @@ class KilonovaTrainer:
     version = "1"
     request = Request(
         {
-            KILONOVA: 9000,
-            "SNIa": 1800,
-            "SNII": 1200,
-            "SNIIn": 300,
-            "SNIbc": 800,
-            "SLSN": 200,
-            "TDE": 300,
-            "DwarfNova": 1800,
-            "Nova": 900,
-            "Flare": 2500,
-            "Passing": 2500,
-            "AGN": 700,
-            "Blazar": 500,
-            "RRLyrae": 800,
-            "Eclipsing": 800,
-            "LongPeriod": 400,
-            "Erratic": 1200,
-            "Microlensing": 700,
-            "Constant": 1200,
+            KILONOVA: 27000,
+            "SNIa": 5400,
+            "SNII": 3600,
+            "SNIIn": 900,
+            "SNIbc": 2400,
+            "SLSN": 600,
+            "TDE": 900,
+            "DwarfNova": 5400,
+            "Nova": 2700,
+            "Flare": 7500,
+            "Passing": 7500,
+            "AGN": 2100,
+            "Blazar": 1500,
+            "RRLyrae": 2400,
+            "Eclipsing": 2400,
+            "LongPeriod": 1200,
+            "Erratic": 3600,
+            "Microlensing": 2100,
+            "Constant": 3600,
         },
         newly_found=True,
     )
@@ -70,11 +69,10 @@ class KilonovaTrainer:
         """Train on 70 % of the objects, calibrate on the others."""
         components, scatter = kilonova_components(seed)
         sample = sample.take(np.flatnonzero(applicable(sample.curves)))
-        found = features(sample.curves, components, scatter)
-        sample = sample.take(np.flatnonzero(both_bands(found)))
+        sample = sample.take(np.flatnonzero(describe_curves(sample.curves, components, scatter).both_bands))
         training, calibration = sample.split(0.7, 0.3)
         tell(f"forest: {TREES} trees on {len(training)} alerts")
-        inputs = forest_inputs(features(training.curves, components, scatter))
+        inputs = forest_inputs(describe_curves(training.curves, components, scatter))
         graphs = {"model": fit_forest(seed, inputs, training.kind == KILONOVA, TREES, LEAF)}
         arrays = {"components": components, "scatter": scatter, "calibration": IDENTITY}
         raw = scores(in_memory(self.name, self.version, Trained(graphs, arrays, {})), calibration.curves)
@@ -82,7 +80,7 @@ class KilonovaTrainer:
         card = {
             "purpose": "P(kilonova) of a young alert with detections in g and in r",
             "method": f"random forest, {TREES} trees, at least {LEAF} alerts a leaf; {COMPONENTS} components per band",
-            "features": [*FEATURES, "peak_g - peak_r"],
+            "features": [*FEATURES, "g - r of the peaks", "g - r at the alert", "fade_g (mag/d)", "fade_r (mag/d)"],
             "normalisation": "fluxes in parts of the brightest night of the band, days from it; peaks as magnitudes",
             "cuts": "more than 1 detection, at most 20 ever, first detected less than 20 days ago; both bands",
             "split": "by object: 70 % training, 30 % calibration; metrics on objects of another seed",
@@ -97,7 +95,7 @@ class KilonovaTrainer:
         """Measure the score where both bands are there, and over all applicable alerts."""
         sample = sample.take(np.flatnonzero(applicable(sample.curves)))
         found, truth = scores(model, sample.curves), sample.kind == KILONOVA
-        both = both_bands(features(sample.curves, model.arrays["components"], model.arrays["scatter"]))
+        both = describe_curves(sample.curves, model.arrays["components"], model.arrays["scatter"]).both_bands
         return {
             "rf_kn_vs_nonkn": describe(found[both], truth[both]),
             "rf_kn_vs_nonkn, one band counted as 0": describe(found, truth, calibration=False),

@@ -111,6 +111,28 @@ def _dropped(key: jax.Array, states: jax.Array) -> jax.Array:
     return jnp.where(keep, states / (1.0 - DROPOUT), 0.0)
 
 
+def _loss(now: Parameters, *batch: jax.Array) -> jax.Array:
+    """Give the weighted cross-entropy of a batch: values, length, target, weight, key."""
+    said = jax.nn.log_softmax(logits(now, batch[0], batch[1], batch[4]))
+    picked = jnp.take_along_axis(said, batch[2][:, None], axis=1)[:, 0]
+    return -(picked * batch[3]).sum() / batch[3].sum()
+
+
+@jax.jit
+def _update(
+    now: Parameters, one: Parameters, two: Parameters, rate: jax.Array, count: jax.Array, *batch: jax.Array
+) -> Any:
+    """Take one step of Adam, the gradient clipped to length one."""
+    loss, slope = jax.value_and_grad(_loss)(now, *batch)
+    norm = jnp.sqrt(sum((part**2).sum() for part in slope.values()))
+    slope = {name: part * jnp.minimum(1.0, 1.0 / norm) for name, part in slope.items()}
+    one = {name: 0.9 * one[name] + 0.1 * slope[name] for name in now}
+    two = {name: 0.999 * two[name] + 0.001 * slope[name] ** 2 for name in now}
+    step = {name: (one[name] / (1 - 0.9**count)) / (jnp.sqrt(two[name] / (1 - 0.999**count)) + 1e-8) for name in now}
+    moved = {name: now[name] - rate * (step[name] + WEIGHT_DECAY * now[name]) for name in now}
+    return moved, one, two, loss
+
+
 def fit(
     seed: int, values: Singles, length: Ints, target: Ints, weight: Singles, classes: int, tell: Tell
 ) -> dict[str, Singles]:
@@ -144,26 +166,6 @@ def fit(
     first = {name: jnp.zeros_like(one) for name, one in weights.items()}
     second = {name: jnp.zeros_like(one) for name, one in weights.items()}
 
-    def loss_of(now: Parameters, *batch: jax.Array) -> jax.Array:
-        said = jax.nn.log_softmax(logits(now, batch[0], batch[1], batch[4]))
-        picked = jnp.take_along_axis(said, batch[2][:, None], axis=1)[:, 0]
-        return -(picked * batch[3]).sum() / batch[3].sum()
-
-    @jax.jit
-    def update(
-        now: Parameters, one: Parameters, two: Parameters, rate: jax.Array, count: jax.Array, *batch: jax.Array
-    ) -> Any:
-        loss, slope = jax.value_and_grad(loss_of)(now, *batch)
-        norm = jnp.sqrt(sum((part**2).sum() for part in slope.values()))
-        slope = {name: part * jnp.minimum(1.0, 1.0 / norm) for name, part in slope.items()}
-        one = {name: 0.9 * one[name] + 0.1 * slope[name] for name in now}
-        two = {name: 0.999 * two[name] + 0.001 * slope[name] ** 2 for name in now}
-        step = {
-            name: (one[name] / (1 - 0.9**count)) / (jnp.sqrt(two[name] / (1 - 0.999**count)) + 1e-8) for name in now
-        }
-        moved = {name: now[name] - rate * (step[name] + WEIGHT_DECAY * now[name]) for name in now}
-        return moved, one, two, loss
-
     place = np.searchsorted(BUCKETS, length)
     members = [np.flatnonzero(place == bucket) for bucket in range(len(BUCKETS))]
     total = EPOCHS * sum(len(rows) // BATCH for rows in members)
@@ -180,7 +182,7 @@ def fit(
             key, drop = jax.random.split(key)
             rate = jnp.asarray(LEARNING_RATE * 0.5 * (1.0 + np.cos(np.pi * count / total)))
             batch = (values[rows, : BUCKETS[bucket]], length[rows], target[rows], weight[rows], drop)
-            weights, first, second, loss = update(weights, first, second, rate, jnp.asarray(float(count)), *batch)
+            weights, first, second, loss = _update(weights, first, second, rate, jnp.asarray(float(count)), *batch)
             losses.append(loss)
         if epoch % 5 == 4 or epoch == 0:
             tell(f"epoch {epoch + 1} of {EPOCHS}: loss {float(np.mean(jnp.stack(losses))):.4f}")

@@ -12,14 +12,17 @@ from fink_lib.science.models.simulation.sources.stars import star_light
 
 Floats = npt.NDArray[np.float64]
 
+LOG_DISTANCE_MPC = (1.2, 2.4)
+"""16 to 250 Mpc: nearer than the horizon of the gravitational-wave detectors."""
+
 
 def draw_kilonova(rng: np.random.Generator, exposures: Exposures) -> Light:
     """Kilonovae: two ejecta that radioactive decay heats, each a black body (Villar et al. 2017, ApJL 851, L21)."""
     count = exposures.shape[0]
     start = rng.uniform(31.0, 45.0, count)
     since = exposures.time_d - start[:, None]
-    # nearer than the horizon of the detectors, and near enough to be seen at all
-    distance_mpc = 200.0 * rng.random(count) ** (1 / 3) * rng.choice([0.35, 0.7, 1.0], count)
+    # evenly in the logarithm: far ones fill the volume, but only a near one is seen for more than two nights
+    distance_mpc = 10 ** rng.uniform(*LOG_DISTANCE_MPC, count)
     flux = np.zeros(exposures.shape)
     for opacity, mass, speed, floor in (
         ((0.3, 1.0), (0.01, 0.05), (0.2, 0.35), (600.0, 1500.0)),
