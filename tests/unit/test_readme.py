@@ -107,7 +107,7 @@ def test_folders_and_files_in_the_text_exist():
 
 def test_pictures_are_small_and_as_wide_as_the_script_makes_them():
     pictures = [ROOT / link for link in links() if link.endswith(".png")]
-    assert {picture.name for picture in pictures} == {picture.name for picture in (ROOT / "docs/images").iterdir()}
+    assert {picture.name for picture in pictures} == {picture.name for picture in (ROOT / "docs/images").glob("*.png")}
     for picture in pictures:
         content = picture.read_bytes()
         assert len(content) < LARGEST_IMAGE_BYTES

@@ -1,7 +1,7 @@
 """Main type of the nearest SIMBAD object, from a local snapshot, else from SIMBAD itself if services are asked.
 
-Wenger et al. 2000, A&AS 143, 9. The snapshot covers part of the sky only: outside it, and without one, SIMBAD answers or
-the status is ``unavailable`` and everything that depends on the label waits.
+Wenger et al. 2000, A&AS 143, 9. The snapshot covers part of the sky only: outside it, and without one, SIMBAD answers
+or the status is ``unavailable`` and everything that depends on the label waits.
 """
 
 from __future__ import annotations
