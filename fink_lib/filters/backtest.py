@@ -231,9 +231,9 @@ def _take(lake: Lake, file: _File, chosen: Filter) -> _Hits:
         parquet = pq.ParquetFile(handle)
         for group in range(parquet.num_row_groups):
             rows = read_values(parquet, group, plan.references, schema, (survey.id_field, survey.object_field, *names))
-            began_s = time.perf_counter()
+            began_s = time.thread_time()
             takes = plan.evaluate(rows).column(chosen.name).combine_chunks()
-            hits.seconds += time.perf_counter() - began_s
+            hits.seconds += time.thread_time() - began_s
             hits.alerts += rows.num_rows
             places = pc.indices_nonzero(takes)
             if len(places) == 0:
