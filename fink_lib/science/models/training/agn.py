@@ -140,7 +140,7 @@ class AgnTrainer:
         score, alone = score_of(table), score_of(blind)
         return {
             "nuclei against all": describe(score, truth),
-            "nuclei against stars": describe(score[stars], truth[stars]),
+            "nuclei against stars": describe(score[stars], truth[stars], calibration=False),
             "nuclei against all, no parallax known": describe(alone, truth),
         }
 
