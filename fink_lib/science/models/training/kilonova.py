@@ -42,7 +42,7 @@ class KilonovaTrainer:
     version = "1"
     request = Request(
         {
-            KILONOVA: 27000,
+            KILONOVA: 12000,
             "SNIa": 5400,
             "SNII": 3600,
             "SNIIn": 900,
@@ -52,13 +52,13 @@ class KilonovaTrainer:
             "DwarfNova": 5400,
             "Nova": 2700,
             "Flare": 7500,
-            "Passing": 7500,
+            "Passing": 10000,
             "AGN": 2100,
             "Blazar": 1500,
             "RRLyrae": 2400,
             "Eclipsing": 2400,
             "LongPeriod": 1200,
-            "Erratic": 3600,
+            "Erratic": 6000,
             "Microlensing": 2100,
             "Constant": 3600,
         },
