@@ -16,6 +16,18 @@ and may be cleared or retried in any state, as often as you like: it gives the s
 - **A failed task stops the night**, never another night, and never the streams.
 """
 
+HEAL_DOC = """
+### Compute further what could not be computed in full
+`list_nights → heal` (once for each night)
+
+An alert whose catalogue, model or service was away has no value and the status `unavailable`. When the missing thing is
+there, these alerts of the last nights (`nightly.heal_nights`) are computed further, classified anew and merged into the
+lake; an archived night is archived again. Alerts that enter a filter only now are sent once, marked late; alerts that
+were sent get a correction. Nothing is sent twice, and a night in which nothing can be healed is left as it is.
+
+Each task may be cleared as often as you like. `fink heal` does the same from a terminal.
+"""
+
 _AGAIN = "**Press**: *Clear* on this task when the cause is gone; it is harmless at any time."
 
 TASK_DOCS = {
@@ -72,5 +84,20 @@ files.
 **Does**: says that the night is finished: its state, its report, and an asset event that other DAGs can wait for.
 
 **Fails** seldom; the log says why. {_AGAIN}
+""",
+    "list_nights": f"""
+**Does**: lists the last nights that are closed or archived.
+
+**Fails** only when the lake cannot be read, or the settings are broken; the log says which. {_AGAIN}
+""",
+    "heal": f"""
+**Does**: computes waiting alerts of one night further, sends late messages and corrections, and, if the night was
+archived, runs its stages from `compact` to `publish` again. Green too if everything still waits; the log says for what.
+
+**Fails** when Kafka or HBase does not answer (what was merged stays; the next try sends and archives it), or when a
+stage after it refuses the night.
+
+**Look at** `fink status` for the services of this machine, and at the setting `services.asked` for those of others.
+{_AGAIN}
 """,
 }

@@ -63,6 +63,7 @@ def heal(context: NightContext) -> Verdict:
 
 def healable(context: NightContext) -> Verdict:
     """List the last nights, up to the one given, that may be healed; oldest first."""
+    context.lake.ensure()
     number = context.settings.nightly.heal_nights
     states = list_states(context.lake)
     nights = [night for night, state in sorted(states.items()) if night <= context.night and may_heal(state)][-number:]

@@ -79,6 +79,15 @@ def test_the_nightly_chain_is_in_order_and_mapped_over_tables(dag_bag) -> None:
     assert pooled == {"compact", "validate", "archive", "verify_archive", "summarise"}
 
 
+def test_healing_is_mapped_over_the_nights_one_at_a_time(dag_bag) -> None:
+    dag = dag_bag.dags["ops_heal"]
+    heal = dag.task_dict["heal"]
+    assert heal.is_mapped
+    assert heal.upstream_task_ids == {"list_nights"}
+    assert (heal.pool, heal.partial_kwargs["max_active_tis_per_dagrun"], dag.max_active_runs) == ("spark_local", 1, 1)
+    assert not dag.catchup
+
+
 @pytest.mark.parametrize(("night", "good"), [("", True), ("20181129", True), ("2018-11-29", False), ("tonight", False)])
 def test_the_form_takes_a_night_or_nothing(dag_bag, night, good) -> None:
     import copy
