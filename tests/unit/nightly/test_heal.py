@@ -26,7 +26,7 @@ from fink_lib.nightly.stage import AFTER_HEALING, Verdict, night_lock
 from fink_lib.runtime.lock import FileLock
 from fink_lib.surveys import get_survey
 from jobs.nightly import main
-from tests.night_rows import NIGHT
+from tests.night_rows import NIGHT, replace
 from tests.unit.nightly.conftest import NOW
 from tests.unit.science.alerts import alert, table
 from tests.unit.science.tap_server import GAIA, SIMBAD, TapServer
@@ -197,6 +197,41 @@ def test_a_catalogue_that_has_come_meanwhile_heals_without_any_service(
     assert (verdict["healed"], verdict["modules"], verdict["waiting"]) == (3, {"simbad": 3}, {"gaia": 5})
     assert fink(rows_of(down), "cdsxmatch") == ["QSO", None, None, "SN*", None]
     assert server.calls == calls
+
+
+def test_supernova_candidates_after_healing_are_exactly_those_of_a_run_with_simbad_up(
+    settings: Settings, lake: Lake, server: TapServer, sent: list[int]
+) -> None:
+    filters = load_filters(get_survey("ztf"))
+
+    def candidates(rows: pa.Table) -> set[int]:
+        routes = filters.route(rows).to_pylist()
+        return {
+            one
+            for one, names in zip(rows.column("candid").to_pylist(), routes, strict=True)
+            if "sn_candidates" in names
+        }
+
+    def scored(rows: pa.Table) -> pa.Table:
+        """Give every alert the scores of a supernova."""
+        size = rows.num_rows
+        scores = {"snn_snia_vs_nonia": [0.9] * size, "snn_sn_vs_all": [0.9] * size}
+        return replace(rows, **scores)
+
+    up = scored(science_rows(lake, settings, ALERTS))
+    settings.service_cache.unlink()
+    server.manner = "html"
+    down = scored(science_rows(lake, settings, ALERTS))
+    lake.append("science", down)
+    server.manner = "well"
+    closed(lake)
+    heal(settings)
+    # The second has nothing beside it, the fourth a supernova, the fifth nothing within an arcsecond.
+    assert candidates(up) == {2, 4, 5}
+    assert candidates(down) == {2}  # its place is in the snapshot; SIMBAD was away for all others
+    assert candidates(lake.read("science", [NIGHT])) == candidates(up)
+    entered = {row["alert_id"] for row in lake.read("healed", [NIGHT]).to_pylist() if "sn_candidates" in row["enters"]}
+    assert entered == candidates(up) - candidates(down)
 
 
 @pytest.mark.parametrize(
