@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 PLACE = ("topic", "partition", "offset")
 STREAM_STAGES = ("stream2raw", "raw2science", "distribution")
 RULE_COLUMNS = ("finkclass", "finkclass2", "finkclass_version")
-CATALOG_PREFIX = "catalog."
-MODEL_PREFIX = "model."
+RESOURCE_PREFIXES = ("catalog.", "service.", "model.")
+HEAL = "heal"
 LEAST_ID_BYTES = 6
 """Shorter ids than this (below 10^10) would be found in any payload by chance; no survey has them."""
 
@@ -98,7 +98,9 @@ def trace(lake: Lake, alert_id: int, definitions: Definitions) -> dict[str, Any]
     received = _received(raw.to_pylist(), kept, rejected)
     batches = {("stream2raw", message["batch"]) for message in received}
     batches |= {("raw2science", row["batch"]) for row in rejected}
-    batches |= {("distribution", row["batch"]) for row in sent}
+    healed = _healed(lake, alert_id)
+    batches |= {(HEAL if row["batch"].startswith(HEAL) else "distribution", row["batch"]) for row in sent}
+    batches |= {(HEAL, one["batch"]) for one in healed}
     story: dict[str, Any] = {
         "survey": survey.name,
         "alert_id": alert_id,
@@ -108,6 +110,7 @@ def trace(lake: Lake, alert_id: int, definitions: Definitions) -> dict[str, Any]
         "received": received,
         "images": find_rows(lake, "cutouts", "alert_id", alert_id, ["alert_id"]).num_rows > 0,
         "science": None,
+        "healed": healed,
         "filters": _filters(definitions.filters, science.slice(0, 1), sent),
     }
     if kept:
@@ -206,7 +209,7 @@ def _science(row: Mapping[str, Any], definitions: Definitions) -> dict[str, Any]
         }
         for name in sorted(status)
     ]
-    resources = {name: digest for name, digest in versions.items() if name.startswith((CATALOG_PREFIX, MODEL_PREFIX))}
+    resources = {name: digest for name, digest in versions.items() if name.startswith(RESOURCE_PREFIXES)}
     return {
         "batch": process["batch"],
         "started": _json(process["started"]),
@@ -268,6 +271,16 @@ def class_rule_row(sql: str, name: str | None) -> str | None:
                 return "otherwise"
         return taken_over
     return None
+
+
+def _healed(lake: Lake, alert_id: int) -> list[dict[str, Any]]:
+    """Give each healing that has changed the alert; one that broke off before it changed anything has no books."""
+    told = []
+    for row in find_rows(lake, "healed", "alert_id", alert_id).sort_by("number").to_pylist():
+        batch = f"{HEAL}-{row[PARTITION]}-{row['number']}"
+        if find_rows(lake, "ledger", "batch", batch, ["batch"]).num_rows:
+            told.append({"batch": batch, **{name: _json(row[name]) for name in ("time", "modules", "enters")}})
+    return told
 
 
 # -- where it went ------------------------------------------------------------------------------------------------

@@ -55,6 +55,8 @@ def tell(told: Mapping[str, Any]) -> Iterator[str]:
         yield from _received(told["received"], told["images"])
         if told["science"]:
             yield from _science(told["science"])
+        for one in told["healed"]:
+            yield f"Healed at {one['time']} by {', '.join(one['modules'])}{_entered(one['enters'])}"
         if told["science"] or any(one["sent"] for one in told["filters"]):
             yield from _filters(told["filters"])
     yield from _batches(told["batches"])
@@ -90,6 +92,10 @@ def _science(science: Mapping[str, Any]) -> Iterator[str]:
     named = science["class"]
     rule = f" (rule: {named['rule']})" if named["rule"] else ""
     yield f"Class {named['finkclass']} by version {named['finkclass_version']}{rule}"
+
+
+def _entered(names: Iterable[str]) -> str:
+    return f"; enters {', '.join(names)}" if names else ""
 
 
 def _filters(filters: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -97,6 +97,26 @@ def test_an_alert_that_became_science_is_told_from_kafka_to_kafka(lake, definiti
     ]
 
 
+def test_a_healed_alert_tells_when_by_which_modules_and_where_it_went_late(lake, definitions):
+    healed = {"alert_id": FIRST + 4, "modules": ["simbad"], "time": NOON, "night": NIGHT}
+    append(lake, "healed", {**healed, "number": 1, "enters": []}, {**healed, "number": 2, "enters": ["unknowns"]})
+    late = {"alert_id": FIRST + 4, "filter": "unknowns", "topic": "fink_unknowns_ztf", "partition": 0, "offset": 5,
+            "late": True, "batch": f"heal-{NIGHT}-2-000000", "night": NIGHT}  # fmt: skip
+    append(lake, "sent", late)
+    for batch in (f"heal-{NIGHT}-2-000000", f"heal-{NIGHT}-2"):  # number 1 broke off before it changed anything
+        append(lake, "ledger", {"stage": "heal", "batch": batch, "code_version": "c0ffee", "night": NIGHT})
+    told = trace(lake, FIRST + 4, definitions)
+    assert told["healed"] == [
+        {"batch": f"heal-{NIGHT}-2", "time": "2024-03-12T12:00:00.000Z", "modules": ["simbad"], "enters": ["unknowns"]}
+    ]
+    filters = {one["name"]: one for one in told["filters"]}
+    assert filters["unknowns"]["sent"][0]["late"] is True
+    assert [row["batch"] for row in told["batches"] if row["stage"] == "heal"] == [
+        f"heal-{NIGHT}-2", f"heal-{NIGHT}-2-000000"
+    ]  # fmt: skip
+    assert "Healed at 2024-03-12T12:00:00.000Z by simbad; enters unknowns" in list(tell(told))
+
+
 def test_an_alert_that_was_cut_names_the_cut(lake, definitions):
     told = trace(lake, FIRST + 10, definitions)
     assert told["outcome"] == "rejected"
