@@ -95,6 +95,21 @@ class StreamSettings(Section):
     transaction_timeout_s: int = 60
 
 
+class MessengerSettings(Section):
+    """Multi-messenger stage: topics of GCN notices, and how often they are joined with alerts.
+
+    Attributes
+    ----------
+    topics : str
+        Pattern of topic names.
+    trigger_s : float
+        Seconds between two looks.
+    """
+
+    topics: str = r"^(gcn\.classic\.voevent\..+|igwn\.gwalert)$"
+    trigger_s: float = 10.0
+
+
 class SupervisionSettings(Section):
     """How a stage's driver is watched and restarted."""
 
@@ -208,6 +223,7 @@ class Settings(Section):
     api: ApiSettings = ApiSettings()
     spark: SparkSettings = SparkSettings()
     streams: StreamSettings = StreamSettings()
+    messengers: MessengerSettings = MessengerSettings()
     supervision: SupervisionSettings = SupervisionSettings()
     nightly: NightlySettings = NightlySettings()
     simulator: SimulatorSettings = SimulatorSettings()

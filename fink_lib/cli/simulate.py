@@ -36,6 +36,10 @@ def simulate(
         list[Path] | None, typer.Option("--data", help="File, folder or tar.gz of Avro containers; can be repeated.")
     ] = None,
     synthetic: Annotated[bool, typer.Option("--synthetic", help="A whole night from nothing.")] = False,
+    gcn: Annotated[
+        list[Path] | None,
+        typer.Option("--gcn", help="GCN notices to send first: .xml, .json, .parquet or a folder; can be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the synthetic night and of the faults.")] = 1,
     truth: Annotated[Path | None, typer.Option(help="Write what each synthetic alert really is (Parquet).")] = None,
     servers: Annotated[str, typer.Option(help="Bootstrap servers; the installation's by default.")] = "",
@@ -61,6 +65,10 @@ def simulate(
     from fink_lib.simulator.run import run
     from fink_lib.surveys import get_survey
 
+    if gcn:
+        complete = _notices(load_settings(), gcn, servers)
+        if not complete or not (data or synthetic):
+            raise typer.Exit(EXIT_OK if complete else EXIT_FAILED)
     count, paths = _input(rest or [], list(data or []), synthetic)
     if night and not re.fullmatch(r"[0-9]{8}", night):
         raise typer.BadParameter("a night is YYYYMMDD", param_hint="--night")
@@ -85,6 +93,20 @@ def simulate(
     if not complete:
         typer.echo(f"{delivery.sent - delivery.delivered} of {delivery.sent} messages were not delivered", err=True)
     raise typer.Exit(EXIT_OK if complete else EXIT_FAILED)
+
+
+def _notices(settings: Settings, paths: list[Path], servers: str) -> bool:
+    """Send GCN notices; all of them go to topics with one partition, so that their order is kept."""
+    from fink_lib.simulator.delivery import Delivery
+    from fink_lib.simulator.notices import read_notices, send_notices
+
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise typer.BadParameter(f"{', '.join(missing)} does not exist", param_hint="--gcn")
+    delivery = Delivery(settings.kafka, servers or settings.kafka.servers, 1)
+    complete = send_notices(delivery, read_notices(paths))
+    typer.echo(f"{delivery.delivered} of {delivery.sent} notices sent")
+    return complete
 
 
 def _input(rest: list[str], data: list[Path], synthetic: bool) -> tuple[int | None, list[Path]]:

@@ -86,6 +86,32 @@ _SHARED: dict[str, pa.Schema] = {
             _NIGHT,
         ]
     ),
+    "gcn": pa.schema(
+        [
+            ("observatory", pa.string()),
+            ("instrument", pa.string()),
+            ("event", pa.string()),
+            ("ivorn", pa.string()),
+            ("triggerId", pa.string()),
+            ("ra", pa.float64()),
+            ("dec", pa.float64()),
+            ("err_arcmin", pa.float64()),
+            ("area_sr", pa.float64()),
+            ("triggerTimejd", pa.float64()),
+            ("triggerTimeUTC", UTC_US),
+            ("gcn_status", pa.string()),
+            ("region", pa.list_(pa.int64())),
+            ("reason", pa.string()),
+            ("detail", pa.string()),
+            ("topic", pa.string()),
+            ("partition", pa.int32()),
+            ("offset", pa.int64()),
+            ("kafka_timestamp", UTC_US),
+            ("ackTime", UTC_US),
+            ("raw_event", pa.binary()),
+            _NIGHT,
+        ]
+    ),
     "reclassified": pa.schema(
         [
             ("alert_id", pa.int64()),
@@ -171,6 +197,7 @@ TABLES = (
     "rejected",
     "reclassified",
     "healed",
+    "gcn",
     "sent",
     "ledger",
     "nights",

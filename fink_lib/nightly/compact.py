@@ -20,7 +20,7 @@ from fink_lib.nightly.tracklets import link_night
 if TYPE_CHECKING:
     from fink_lib.lake import Lake
 
-TABLES = ("raw", "science", "cutouts", "quarantine", "rejected", "sent", "ledger", "nights")
+TABLES = ("raw", "science", "cutouts", "quarantine", "rejected", "gcn", "sent", "ledger", "nights")
 TARGET_BYTES = 256 * 1024 * 1024
 SORTED_BYTES = 512 * 1024**2
 SORT_MEMORY_BYTES = 2 * 1024**3

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from fink_lib.lake import Lake
     from fink_lib.nightly.kafka import KafkaView
 
+SENDERS = ("distribution", HEAL, "multimessenger")
+"""Stages whose messages are in ``sent``."""
+
 NEAR_DAYS = 1
 CLOCKS_APART = timedelta(minutes=10)
 """How far the clocks of a stream's host and of the producer of messages may differ."""
@@ -183,7 +186,7 @@ def _distribution(
     if received < science.num_rows:
         faults.append(f"distribution has received {received} of {science.num_rows} science rows")
     if view is None:
-        right = {"messages": books.get("sent", 0) + sums.get(HEAL, {}).get("sent", 0)}
+        right = {"messages": sum(sums.get(stage, {}).get("sent", 0) for stage in SENDERS)}
         details = {"by_filter": tally(sent.column("filter"))}
         return Equation("distribution", {"sent": sent.num_rows}, right, faults, "ledger", details)
     since = first_ingested(lake, night)

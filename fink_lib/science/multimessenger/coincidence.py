@@ -160,6 +160,12 @@ class Trigger:
     region: Ints
 
     @property
+    def key(self) -> str:
+        """Text that is the same for the same region of the same trigger only."""
+        region = f"{self.jd!r} {self.ra_deg!r} {self.dec_deg!r} {self.area_sr!r} {len(self.region)}"
+        return f"{self.observatory} {self.trigger_id} {region}"
+
+    @property
     def coarse_cells(self) -> Ints:
         """Coarse cells that the region touches."""
         if len(self.region):
