@@ -91,6 +91,9 @@ class Declaration:
         SQL predicate over the leaf names of `inputs` of scalar type and over ``<module>_status`` of the modules in
         `requires` and `uses`; an alert for which it is not true becomes ``not_applicable`` without being computed.
         Empty: every alert.
+    waits : str
+        SQL predicate like `applies`: an alert that `applies` does not let through, and for which this is true, becomes
+        ``unavailable``: it may be let through when an upstream module has an answer. Empty: none.
     budget_ms : float
         Time that one alert may take on one core; a test harness and the log complain above it.
     """
@@ -102,6 +105,7 @@ class Declaration:
     requires: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     applies: str = ""
+    waits: str = ""
     budget_ms: float = 1.0
 
     @property

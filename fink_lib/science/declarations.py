@@ -144,5 +144,6 @@ def check_predicates(modules: Sequence[ScienceModule], survey: Survey, layout: L
             select(applies_sql(declaration), alerts=predicate_columns(declaration, batch))
         except duckdb.Error as error:
             raise ConfigError(
-                f"module {declaration.name}: applies = {declaration.applies!r} cannot be evaluated: {error}"
+                f"module {declaration.name}: applies = {declaration.applies!r}, waits = {declaration.waits!r} "
+                f"cannot be evaluated: {error}"
             ) from error

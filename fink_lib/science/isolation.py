@@ -96,14 +96,19 @@ def _eligible(declaration: Declaration, batch: Batch) -> tuple[npt.NDArray[np.in
         upstream = batch.status(name)
         status[(upstream == Status.UNAVAILABLE) | (upstream == Status.FAILED)] = Status.UNAVAILABLE
     if declaration.applies and batch.size:
-        passes = select(applies_sql(declaration), alerts=predicate_columns(declaration, batch))[0].to_numpy()
-        status[~passes & (status == Status.OK)] = Status.NOT_APPLICABLE
+        verdicts = select(applies_sql(declaration), alerts=predicate_columns(declaration, batch))
+        passes, waits = (column.to_numpy() for column in verdicts.columns)
+        left_out = ~passes & (status == Status.OK)
+        status[left_out] = np.where(waits[left_out], Status.UNAVAILABLE, Status.NOT_APPLICABLE)
     return status, np.flatnonzero(status == Status.OK)
 
 
 def applies_sql(declaration: Declaration) -> str:
-    """Give the query that evaluates ``applies``; null is false."""
-    return f"SELECT coalesce(({declaration.applies}), false) AS applies FROM alerts"
+    """Give the query that evaluates ``applies`` and ``waits``; null is false."""
+    waits = declaration.waits or "false"
+    return (
+        f"SELECT coalesce(({declaration.applies}), false) AS applies, coalesce(({waits}), false) AS waits FROM alerts"
+    )
 
 
 def predicate_columns(declaration: Declaration, batch: Batch) -> pa.Table:

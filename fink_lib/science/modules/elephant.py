@@ -49,11 +49,17 @@ SCORES: dict[str, tuple[str, ...]] = {
 }
 """Modules of supernova and kilonova scores, and their columns."""
 
-NEW_AND_UNCATALOGUED = """
-    (distnr IS NULL OR isnan(distnr) OR distnr < 0 OR distnr > 1.5)
-    AND simbad_status = 'no_match' AND gaia_status = 'no_match' AND roid <> 3 AND ndethist <= 3
+NEW = """
+    (distnr IS NULL OR isnan(distnr) OR distnr < 0 OR distnr > 1.5) AND roid <> 3 AND ndethist <= 3
 """
-"""First detections at a place where no catalogue and no reference image has anything."""
+"""First detections at a place where the reference image has nothing."""
+
+UNCATALOGUED = "simbad_status = 'no_match' AND gaia_status = 'no_match'"
+MAYBE_UNCATALOGUED = "simbad_status <> 'ok' AND gaia_status <> 'ok'"
+"""Nothing is known there, but not everybody was asked."""
+
+YOUNG = "nalerthist >= 3 AND jd - jdstarthist <= 45 AND magpsf <= 19.5 AND roid <> 3"
+"""Bright young transients."""
 
 LIKELY = " OR ".join(
     [
@@ -62,8 +68,9 @@ LIKELY = " OR ".join(
         f"simbad_code(cdsxmatch) IN {ACTIVE_TYPES}",
     ]
 )
-YOUNG_CANDIDATE = f"nalerthist >= 3 AND jd - jdstarthist <= 45 AND magpsf <= 19.5 AND roid <> 3 AND ({LIKELY})"
-"""Bright young transients with some evidence of being extragalactic."""
+"""Some evidence that a transient is extragalactic."""
+
+MAYBE_LIKELY = " OR ".join(f"{module}_status IN ('unavailable', 'failed')" for module in ("simbad", "tns", *SCORES))
 
 
 def clipped(images: Image) -> Bools:
@@ -109,9 +116,9 @@ class Hostless(ScienceModule):
             "cutouts.template",
         ),
         outputs=pa.schema([("elephant_kstest_science", pa.float32()), ("elephant_kstest_template", pa.float32())]),
-        requires=("simbad", "gaia"),
-        uses=("roid", "nalerthist", "tns", *SCORES),
-        applies=f"({NEW_AND_UNCATALOGUED}) OR ({YOUNG_CANDIDATE})",
+        uses=("simbad", "gaia", "roid", "nalerthist", "tns", *SCORES),
+        applies=f"({NEW} AND {UNCATALOGUED}) OR ({YOUNG} AND ({LIKELY}))",
+        waits=f"({NEW} AND {MAYBE_UNCATALOGUED}) OR ({YOUNG} AND ({MAYBE_LIKELY}))",
         budget_ms=20.0,
     )
 

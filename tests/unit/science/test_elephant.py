@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fink_lib.science import ModuleResult, Runner, Status
+from fink_lib.config import Settings
+from fink_lib.science import ModuleResult, Runner, Status, build_runner
 from fink_lib.science.columns import Columns, CutoutReader
 from fink_lib.science.contract import complaints
 from fink_lib.science.modules import elephant
@@ -18,6 +19,7 @@ from fink_lib.science.modules.roid import build as build_roid
 from fink_lib.simulator.synthetic.stamps import gzipped_fits
 from fink_lib.surveys import get_survey
 from tests.unit.science.alerts import JD, alert, detection, table
+from tests.unit.science.reference import alerts_of, enriched_files, records_with
 from tests.unit.science.toys import Toy, status_of, values
 
 SIDE = elephant.SIDE
@@ -132,6 +134,7 @@ def test_a_first_detection_is_looked_at_where_no_catalogue_has_anything(candidat
         ({"simbad": {1: Status.UNAVAILABLE}}, "unavailable"),
         ({"gaia": {1: Status.UNAVAILABLE}}, "unavailable"),
         ({"gaia": {1: Status.FAILED}}, "unavailable"),
+        ({"simbad": {1: "Star"}, "gaia": {1: Status.UNAVAILABLE}}, "not_applicable"),
         ({"tns": {1: Status.UNAVAILABLE}}, "ok"),
     ],
 )
@@ -154,6 +157,11 @@ def test_a_galaxy_or_a_missing_answer_is_not_the_same_as_no_match(labels: Any, s
         ({"magpsf": 19.5}, THREE, {"tns": {1: "SN Ia"}}, "ok"),
         ({"magpsf": 19.6}, THREE, {"tns": {1: "SN Ia"}}, "not_applicable"),
         ({"ssdistnr": 0.1, "distpsnr1": 3.0}, THREE, {"tns": {1: "SN Ia"}}, "not_applicable"),
+        ({}, THREE, {"tns": {1: "SN Ia"}, "simbad": {1: Status.UNAVAILABLE}, "gaia": {1: Status.UNAVAILABLE}}, "ok"),
+        ({}, THREE, {"gaia": {1: Status.UNAVAILABLE}}, "not_applicable"),
+        ({}, THREE, {"tns": {1: Status.UNAVAILABLE}}, "unavailable"),
+        ({}, THREE, {"simbad": {1: Status.FAILED}}, "unavailable"),
+        ({"magpsf": 19.6}, THREE, {"tns": {1: Status.UNAVAILABLE}}, "not_applicable"),
     ],
 )
 def test_a_young_bright_candidate_is_looked_at_too(
@@ -240,3 +248,18 @@ def test_a_result_depends_on_the_alert_alone() -> None:
         alerts.append(alert(one, **FIRST | {"ndethist": 1 + one % 10}))
         files[one] = noisy(BLANK if one % 2 else 40 * np.exp(-np.hypot(X, Y) / 6), one)
     assert complaints(runner_with(), "elephant", table(alerts), reader_of(files)) == []
+
+
+@pytest.mark.skipif(not enriched_files(), reason="the shared sample of enriched alerts is not installed")
+def test_real_alerts_with_known_labels_are_looked_at(labelled_settings: Settings) -> None:
+    records = [one for one in records_with("cutoutScience") if one["cutoutTemplate"]]
+    stamps = {one["candid"]: [one[f"cutout{kind}"]["stampData"] for kind in ("Science", "Template")] for one in records}
+    runner = build_runner(get_survey("ztf"), labelled_settings)
+    result = runner.apply(alerts_of(records), reader_of(stamps)).table
+    words = status_of(result, "elephant")
+    assert set(words) == {"ok", "not_applicable", "unavailable"}
+    assert words.count("unavailable") < 0.1 * len(words)
+    asked = zip(*(status_of(result, name) for name in ("simbad", "gaia", "tns", *elephant.SCORES)), strict=True)
+    assert all("unavailable" in told for word, told in zip(words, asked, strict=True) if word == "unavailable")
+    found = [one for one in values(result, "elephant_kstest_template") if one is not None]
+    assert len(found) == words.count("ok") and all(0 <= one <= 1 for one in found)

@@ -201,6 +201,25 @@ def test_applies_sees_the_statuses_of_upstream_modules() -> None:
     assert status_of(result.table, "second") == ["ok", "not_applicable"]
 
 
+def test_an_alert_that_may_apply_later_is_unavailable() -> None:
+    first = Toy(
+        lambda columns: ModuleResult(
+            {"number": np.zeros(len(columns), np.int32)},
+            np.select([columns.floats("candidate.ra") == ra for ra in (150, 151)], [Status.OK, Status.NO_MATCH], 3),
+        ),
+        name="first",
+        outputs={"number": pa.int32()},
+    )
+    predicates = {"applies": "first_status = 'ok' AND dec > 0", "waits": "first_status = 'unavailable' AND dec > 0"}
+    second = good("second", inputs=("candidate.magpsf", "candidate.dec"), uses=("first",), **predicates)
+    places = [(150.0, 1.0), (151.0, 1.0), (152.0, 1.0), (152.0, -1.0), (152.0, None)]
+    alerts = [alert(place, ra=ra, dec=dec) for place, (ra, dec) in enumerate(places)]
+    result = toy_runner(second, first).apply(table(alerts))
+    later = ["ok", "not_applicable", "unavailable", "not_applicable", "not_applicable"]
+    assert status_of(result.table, "second") == later
+    assert values(result.table, "score") == [36.0, None, None, None, None]
+
+
 def test_images_are_read_only_for_alerts_that_a_module_applies_to() -> None:
     asked = []
 

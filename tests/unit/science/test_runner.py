@@ -117,6 +117,7 @@ def test_a_module_can_read_fields_of_lists_and_places() -> None:
         ([good("a", output="gal_lat")], "the runner both give column 'gal_lat'"),
         ([good(applies="magpsf >")], "applies"),
         ([good(applies="unknown_column > 1")], "applies"),
+        ([good(applies="magpsf > 1", waits="unknown_column > 1")], "waits"),
     ],
 )
 def test_modules_that_do_not_fit_are_refused_at_start(modules: list[Toy], says: str) -> None:
