@@ -99,7 +99,7 @@ def trace(lake: Lake, alert_id: int, definitions: Definitions) -> dict[str, Any]
     batches = {("stream2raw", message["batch"]) for message in received}
     batches |= {("raw2science", row["batch"]) for row in rejected}
     healed = _healed(lake, alert_id)
-    batches |= {(HEAL if row["batch"].startswith(HEAL) else "distribution", row["batch"]) for row in sent}
+    batches |= {(sender_of(row["batch"]), row["batch"]) for row in sent}
     batches |= {(HEAL, one["batch"]) for one in healed}
     story: dict[str, Any] = {
         "survey": survey.name,
@@ -111,6 +111,7 @@ def trace(lake: Lake, alert_id: int, definitions: Definitions) -> dict[str, Any]
         "images": find_rows(lake, "cutouts", "alert_id", alert_id, ["alert_id"]).num_rows > 0,
         "science": None,
         "healed": healed,
+        "reclassified": _reclassified(lake, alert_id),
         "filters": _filters(definitions.filters, science.slice(0, 1), sent),
     }
     if kept:
@@ -271,6 +272,22 @@ def class_rule_row(sql: str, name: str | None) -> str | None:
                 return "otherwise"
         return taken_over
     return None
+
+
+def sender_of(batch: str) -> str:
+    """Tell which stage sent the messages of a batch, by its name.
+
+    >>> [sender_of(batch) for batch in ("g1-000000003", "mm-000000000", "heal-20240312-1-000000")]
+    ['distribution', 'multimessenger', 'heal']
+    """
+    return {"heal": HEAL, "mm": "multimessenger"}.get(batch.split("-", 1)[0], "distribution")
+
+
+def _reclassified(lake: Lake, alert_id: int) -> list[dict[str, Any]]:
+    """Say what the stream had called the alert, where the night's tracklets changed it."""
+    names = ("column", "before", "after", "tracklet", "version")
+    rows = find_rows(lake, "reclassified", "alert_id", alert_id, [*names]).sort_by("column").to_pylist()
+    return [{name: row[name] for name in names} for row in rows]
 
 
 def _healed(lake: Lake, alert_id: int) -> list[dict[str, Any]]:

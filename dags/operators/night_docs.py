@@ -53,7 +53,8 @@ streams have taken in everything of the night. The log names what is still missi
 **Do not** mark it as success. `fink night ledger NIGHT` shows the counts. {_AGAIN}
 """,
     "compact": f"""
-**Does**: rewrites the night's small files as a few large ones; rows stay the same.
+**Does**: links the night's tracklets and classifies the alerts in them anew (what they were is in table
+`reclassified`), then rewrites the night's small files as a few large ones. A second run changes nothing.
 
 **Fails** when another process changes the same night (it is retried), or when the disk is full. {_AGAIN}
 """,

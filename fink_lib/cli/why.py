@@ -55,6 +55,8 @@ def tell(told: Mapping[str, Any]) -> Iterator[str]:
         yield from _received(told["received"], told["images"])
         if told["science"]:
             yield from _science(told["science"])
+        for one in told["reclassified"]:
+            yield f"{one['column']} was {one['before']} in the stream; {one['tracklet']} made it {one['after']}"
         for one in told["healed"]:
             yield f"Healed at {one['time']} by {', '.join(one['modules'])}{_entered(one['enters'])}"
         if told["science"] or any(one["sent"] for one in told["filters"]):

@@ -97,6 +97,33 @@ def test_an_alert_that_became_science_is_told_from_kafka_to_kafka(lake, definiti
     ]
 
 
+def test_an_alert_in_a_tracklet_tells_what_the_stream_called_it(lake, definitions):
+    changed = {
+        "column": "finkclass",
+        "before": "Unknown",
+        "after": "Tracklet",
+        "tracklet": "TRCK_1",
+        "version": "fink-1",
+    }
+    append(lake, "reclassified", {**changed, "alert_id": FIRST + 4, "night": NIGHT})
+    told = trace(lake, FIRST + 4, definitions)
+    assert told["reclassified"] == [changed]
+    assert trace(lake, FIRST + 3, definitions)["reclassified"] == []
+    assert "finkclass was Unknown in the stream; TRCK_1 made it Tracklet" in list(tell(told))
+
+
+def test_a_message_about_a_burst_is_told_with_the_stage_that_sent_it(lake, definitions):
+    burst = {"alert_id": FIRST + 4, "filter": "grb_bronze", "topic": "fink_grb_bronze", "partition": 0, "offset": 1,
+             "late": False, "batch": "mm-000000000", "night": NIGHT}  # fmt: skip
+    append(lake, "sent", burst)
+    append(
+        lake, "ledger", {"stage": "multimessenger", "batch": "mm-000000000", "code_version": "c0ffee", "night": NIGHT}
+    )
+    told = trace(lake, FIRST + 4, definitions)
+    assert [one["name"] for one in told["filters"] if one["sent"]] == ["grb_bronze"]
+    assert "multimessenger" in [row["stage"] for row in told["batches"]]
+
+
 def test_a_healed_alert_tells_when_by_which_modules_and_where_it_went_late(lake, definitions):
     healed = {"alert_id": FIRST + 4, "modules": ["simbad"], "time": NOON, "night": NIGHT}
     append(lake, "healed", {**healed, "number": 1, "enters": []}, {**healed, "number": 2, "enters": ["unknowns"]})
