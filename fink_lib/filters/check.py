@@ -36,6 +36,7 @@ from fink_lib.filters.grammar import (
     is_call_over_array,
     name_of,
 )
+from fink_lib.filters.nodes import count_arguments, offset_of, text_of
 from fink_lib.filters.terms import EXTRAGALACTIC, NO_TERMS, OF_TYPE, SIMBAD_FUNCTIONS, Terms, simbad_spellings
 from fink_lib.filters.values import Reference, UnknownValueError, similar, type_of
 
@@ -133,7 +134,7 @@ def check_predicate(text: str, schema: pa.Schema, source: str = "", terms: Terms
     written = checker.parse()
     checked = checker.check(written, condition=True)
     sides = [list(part.flatten()) if isinstance(part, exp.And) else [part] for part in (written, checked.tree)]
-    clauses = ((_text(mine), theirs.sql(dialect="duckdb")) for mine, theirs in zip(*sides, strict=True))
+    clauses = ((text_of(mine), theirs.sql(dialect="duckdb")) for mine, theirs in zip(*sides, strict=True))
     return Predicate(checked.sql, checked.references, tuple(clauses))
 
 
@@ -181,11 +182,11 @@ class Checker:
         whole = self.write_out(flat)
         for node in whole.walk():
             node.comments = None
-        return Expression(whole, tuple(sorted(self._references)), kind, _text(tree))
+        return Expression(whole, tuple(sorted(self._references)), kind, text_of(tree))
 
     def refuse(self, message: str, node: exp.Expr | None = None, offset: int | None = None) -> FilterError:
         """Build a refusal that points at a node, or at an offset of the text."""
-        place = offset if offset is not None else _offset(node) if node is not None else 0
+        place = offset if offset is not None else offset_of(node) if node is not None else 0
         line = self.text.count("\n", 0, place) + 1
         column = place - (self.text.rfind("\n", 0, place) + 1) + 1
         lines = self.text.splitlines()
@@ -253,7 +254,7 @@ class Checker:
             isinstance(side, exp.Null) for side in node.iter_expressions()
         ):
             raise self.refuse("a comparison with NULL is never true; write IS NULL or IS NOT NULL", node)
-        elif isinstance(node, exp.ArraySort) and _arguments(self.text, _offset(node)) > 1:
+        elif isinstance(node, exp.ArraySort) and count_arguments(self.text, offset_of(node)) > 1:
             raise self.refuse("list_sort and list_reverse_sort take one array and nothing else", node)
         elif isinstance(node, exp.Is) and not isinstance(node.expression, exp.Null | exp.Boolean):
             raise self.refuse("IS takes NULL, TRUE or FALSE", node)
@@ -285,7 +286,7 @@ class Checker:
                 raise self.refuse(f"SIMBAD has no type with the code '{code.name}'{near}", code)
 
     def _unknown_function(self, name: str, node: exp.Expr) -> FilterError:
-        place = _offset(node)
+        place = offset_of(node)
         written = _WORD.match(self.text, place)  # the parser has its own names for some functions
         if written and self.text[written.end() :].lstrip().startswith("("):
             name = written[0].lower()
@@ -350,7 +351,7 @@ class Checker:
     def _column(self, name: str, kind: pa.DataType, node: exp.Expr) -> exp.Column:
         self._types[name] = kind
         flat = exp.column(exp.to_identifier(name, quoted=True))
-        flat.meta.update({"flat": True, "start": _offset(node)})
+        flat.meta.update({"flat": True, "start": offset_of(node)})
         return flat
 
     def limit_cost(self, flat: exp.Expr) -> None:
@@ -378,29 +379,3 @@ class Checker:
         if not isinstance(whole, exp.Expr):
             raise self.refuse("there is no predicate")
         return whole
-
-
-def _arguments(text: str, offset: int) -> int:
-    """Count the arguments of the call that begins at a place of the text; 1 if there is no call."""
-    depth = number = 0
-    for token in sqlglot.tokenize(text[offset:], dialect="duckdb")[1:]:
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token.text, 0)
-        if depth <= 0:
-            break
-        number += token.text == "," and depth == 1
-    return number + 1
-
-
-def _text(node: exp.Expr) -> str:
-    return node.sql(dialect="duckdb", comments=False, normalize_functions="lower")
-
-
-def _offset(node: exp.Expr) -> int:
-    """Find where a node begins: the first place in it, or around it if the parser noted none (of a bare number)."""
-    place: exp.Expr | None = node
-    while place is not None:
-        places = [int(n.meta["start"]) for n in place.walk() if "start" in n.meta]
-        if places:
-            return min(places)
-        place = place.parent
-    return 0
