@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -131,7 +132,7 @@ class Night:
         return found.state if found else ""
 
 
-_nights = iter(range(20240101, 20240131))
+_nights = (f"{date(2024, 1, 1) + timedelta(days=number):%Y%m%d}" for number in itertools.count())
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def night(stack_home: Settings, tmp_path) -> Night:
             "nightly": stack_home.nightly.model_copy(update={"quiet_s": 600.0}),
         }
     )
-    return Night(settings, str(next(_nights)))
+    return Night(settings, next(_nights))
 
 
 def test_a_night_goes_from_the_streams_to_archived(night):

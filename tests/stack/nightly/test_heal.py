@@ -227,7 +227,7 @@ PLACES: dict[str, tuple[Any, str, bool]] = {
 }
 
 
-@pytest.mark.parametrize("turn", [1, 2, 3, 4])
+@pytest.mark.parametrize("turn", [2, *(pytest.param(turn, marks=pytest.mark.long) for turn in (1, 3, 4))])
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_is_lost_and_nothing_told_twice_wherever_a_healing_dies(
     closed: Night, monkeypatch: pytest.MonkeyPatch, place: str, turn: int
