@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fink_lib.filters.check import FilterError, Predicate, check_predicate
+from fink_lib.filters.check import check_predicate
 from fink_lib.filters.files import KINDS, Filter, load_filters, read_filter
 from fink_lib.filters.plan import FilterSet
+from fink_lib.filters.predicate import FilterError, Predicate
 
 __all__ = [
     "KINDS",

@@ -14,7 +14,9 @@ from fink_lib.filters.grammar import COMPARISONS, CONDITIONS, LOGIC
 Refuse = Callable[[str, exp.Expr], Exception]
 
 
-def agreed_type(tree: exp.Expr, types: Mapping[str, pa.DataType], condition: bool, refuse: Refuse) -> pa.DataType:
+def agreed_type(
+    tree: exp.Expr, types: Mapping[str, pa.DataType], meanings: Mapping[str, str], condition: bool, refuse: Refuse
+) -> pa.DataType:
     """Give the type of an expression over flat columns.
 
     Parameters
@@ -22,7 +24,9 @@ def agreed_type(tree: exp.Expr, types: Mapping[str, pa.DataType], condition: boo
     tree : sqlglot expression
         What to look at.
     types : mapping of str to pyarrow.DataType
-        Type of each column that it reads.
+        Type of each column that it reads, itself or in a term.
+    meanings : mapping of str to str
+        What each term that it names stands for.
     condition : bool
         Whether it has to be boolean.
     refuse : callable
@@ -35,20 +39,23 @@ def agreed_type(tree: exp.Expr, types: Mapping[str, pa.DataType], condition: boo
     """
     duck = engine()
     duck.register("alerts", pa.schema(list(types.items())).empty_table())
+    terms = "".join(f', ({sql}) AS "{name}"' for name, sql in meanings.items())
+    source = f"(SELECT *{terms} FROM alerts)"
     try:
-        whole = _Agreement(duck, refuse)
+        whole = _Agreement(duck, source, refuse)
         if whole.bind(tree) != "BOOLEAN" and condition:
             raise refuse("the predicate is not a condition: it has to be true or false", tree)
         whole.check(tree)
-        kind: pa.DataType = duck.sql(f"SELECT {tree.sql(dialect='duckdb')} FROM alerts").to_arrow_table()[0].type
+        kind: pa.DataType = duck.sql(f"SELECT {tree.sql(dialect='duckdb')} FROM {source}").to_arrow_table()[0].type
         return kind
     finally:
         duck.unregister("alerts")
 
 
 class _Agreement:
-    def __init__(self, duck: duckdb.DuckDBPyConnection, refuse: Refuse) -> None:
+    def __init__(self, duck: duckdb.DuckDBPyConnection, source: str, refuse: Refuse) -> None:
         self._duck = duck
+        self._source = source
         self._refuse = refuse
 
     def check(self, tree: exp.Expr) -> None:
@@ -73,7 +80,7 @@ class _Agreement:
         """Ask the engine for a type; the smallest part that has none is where the fault is."""
         try:
             sql = node.sql(dialect="duckdb", comments=False)
-            rows = self._duck.sql(f"DESCRIBE SELECT {sql} FROM alerts").fetchall()
+            rows = self._duck.sql(f"DESCRIBE SELECT {sql} FROM {self._source}").fetchall()
         except duckdb.Error as error:
             for child in _sides(node):
                 self.bind(child)

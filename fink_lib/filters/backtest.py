@@ -33,6 +33,9 @@ THREADS = 2
 COMPARED = 100_000
 """Alerts, at most, on which the other filters are evaluated."""
 SAMPLES = 12
+BATCH = 2000
+TRIES = 5
+"""Alerts, and repetitions, by which the cost is measured."""
 CLASS_COLUMNS = ("finkclass", "finkclass2", "cdsxmatch", "tns")
 """Columns by which the taken alerts are counted, of those that the survey has."""
 
@@ -129,11 +132,11 @@ class _Hits:
 
     night: str
     alerts: int = 0
-    seconds: float = 0.0
     ids: list[int] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
     classes: dict[str, Counter[str]] = field(default_factory=dict)
-    places: list[tuple[int, pa.Array]] = field(default_factory=list)
+    compared: int = 0
+    overlap: Counter[str] = field(default_factory=Counter)
 
 
 def parse_nights(text: str, known: Sequence[str]) -> list[str]:
@@ -191,13 +194,10 @@ def backtest(
     others = FilterSet(tuple(f for f in others.filters if f.name != chosen.name))
     files = list(_files(lake, nights))
     with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(lambda file: _take(lake, file, chosen), files))
-        step = -(-sum(len(one.ids) for one in found) // COMPARED) or 1
-        compared = list(pool.map(lambda file, hits: _compare(lake, file, hits, others, step), files, found))
+        found = list(pool.map(lambda file: _take(lake, file, chosen, others, COMPARED // len(files)), files))
     overlap: Counter[str] = Counter(dict.fromkeys(others.names, 0))
-    for counts, _ in compared:
-        overlap.update(counts)
-    alerts = sum(one.alerts for one in found)
+    for one in found:
+        overlap.update(one.overlap)
     return Backtest(
         name=chosen.name,
         version=chosen.version,
@@ -205,10 +205,10 @@ def backtest(
         survey=lake.survey.name,
         nights=tuple(_by_night(found)),
         overlap=dict(overlap),
-        compared=sum(number for _, number in compared),
+        compared=sum(one.compared for one in found),
         classes=_classes(found),
         samples=tuple(_samples(found, samples)),
-        evaluate_us_per_alert=round(1e6 * sum(one.seconds for one in found) / alerts, 3) if alerts else 0.0,
+        evaluate_us_per_alert=_cost(lake, files, chosen),
         seconds=round(time.perf_counter() - began_s, 3),
     )
 
@@ -221,46 +221,57 @@ def _files(lake: Lake, nights: Iterable[str]) -> Iterator[_File]:
             yield _File(path, night, dataset.filesystem)
 
 
-def _take(lake: Lake, file: _File, chosen: Filter) -> _Hits:
-    """Evaluate the filter over one file."""
+def _take(lake: Lake, file: _File, chosen: Filter, others: FilterSet, most: int) -> _Hits:
+    """Evaluate the filter over one file, then the others over what it takes, or evenly over `most` of that."""
     schema, survey = lake.schema("science"), lake.survey
     plan = FilterSet((chosen,))
     names = tuple(name for name in CLASS_COLUMNS if name in schema.names)
     hits = _Hits(file.night, classes={name: Counter() for name in names})
     with file.filesystem.open_input_file(file.path) as handle:
         parquet = pq.ParquetFile(handle)
+        taken: list[tuple[int, pa.Array]] = []
         for group in range(parquet.num_row_groups):
-            rows = read_values(parquet, group, plan.references, schema, (survey.id_field, survey.object_field, *names))
-            began_s = time.thread_time()
-            takes = plan.evaluate(rows).column(chosen.name).combine_chunks()
-            hits.seconds += time.thread_time() - began_s
+            rows = read_values(parquet, group, plan.references, schema)
+            places = pc.indices_nonzero(plan.evaluate(rows).column(chosen.name))
             hits.alerts += rows.num_rows
-            places = pc.indices_nonzero(takes)
-            if len(places) == 0:
-                continue
-            mine = rows.take(places)
-            hits.places.append((group, places))
+            if len(places):
+                taken.append((group, places))
+        step = -(-sum(len(places) for _, places in taken) // max(most, 1)) or 1
+        compared = []
+        for group, places in taken:
+            extra = (survey.id_field, survey.object_field, *names)
+            mine = read_values(parquet, group, others.references, schema, extra).take(places)
             hits.ids.extend(mine.column(survey.id_field).to_pylist())
             hits.objects.extend(mine.column(survey.object_field).to_pylist())
             for name in names:
                 hits.classes[name].update(_count(mine.column(name)))
+            compared.append(mine.take(pa.array(np.arange(0, mine.num_rows, step))))
+    if compared and others.filters:
+        rows = pa.concat_tables(compared, promote_options="permissive")
+        hits.compared = rows.num_rows
+        for name, column in zip(others.names, others.evaluate(rows).columns, strict=True):
+            hits.overlap[name] = pc.sum(column).as_py()
     return hits
 
 
-def _compare(lake: Lake, file: _File, hits: _Hits, others: FilterSet, step: int) -> tuple[Counter[str], int]:
-    """Evaluate the other filters on each `step`-th alert that was taken from a file."""
-    counts: Counter[str] = Counter()
-    number = 0
-    if not others.filters or not hits.places:
-        return counts, number
-    with file.filesystem.open_input_file(file.path) as handle:
-        parquet = pq.ParquetFile(handle)
-        for group, places in hits.places:
-            rows = read_values(parquet, group, others.references, lake.schema("science")).take(places[::step])
-            number += rows.num_rows
-            for name, column in zip(others.names, others.evaluate(rows).columns, strict=True):
-                counts[name] += pc.sum(column).as_py() or 0
-    return counts, number
+def _cost(lake: Lake, files: Iterable[_File], chosen: Filter) -> float:
+    """Measure the filter on a batch as the stream has them: alerts of the first file, repeated; the best of a few."""
+    plan = FilterSet((chosen,))
+    for file in files:
+        with file.filesystem.open_input_file(file.path) as handle:
+            parquet = pq.ParquetFile(handle)
+            for group in range(parquet.num_row_groups):
+                rows = read_values(parquet, group, plan.references, lake.schema("science"))
+                if rows.num_rows:
+                    batch = rows.take(pa.array(np.arange(BATCH) % rows.num_rows))
+                    return round(1e6 * min(_seconds(plan, batch) for _ in range(TRIES)) / BATCH, 3)
+    return 0.0
+
+
+def _seconds(plan: FilterSet, batch: pa.Table) -> float:
+    began_s = time.thread_time()
+    plan.evaluate(batch)
+    return time.thread_time() - began_s
 
 
 def _count(column: pa.ChunkedArray) -> Counter[str]:

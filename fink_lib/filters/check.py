@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 
-from fink_lib.errors import ConfigError
 from fink_lib.filters.agreement import agreed_type
 from fink_lib.filters.grammar import (
     ALLOWED_FUNCTIONS,
@@ -32,79 +30,19 @@ from fink_lib.filters.grammar import (
     NAMED_FUNCTIONS,
     OPERATORS,
     TRUSTED,
+    TRUSTED_NAMED,
     calls_over_arrays,
     is_call_over_array,
     name_of,
 )
-from fink_lib.filters.nodes import count_arguments, offset_of, text_of
+from fink_lib.filters.nodes import count_arguments, flat_column, offset_of, text_of
+from fink_lib.filters.predicate import Expression, FilterError, Predicate
 from fink_lib.filters.terms import EXTRAGALACTIC, NO_TERMS, OF_TYPE, SIMBAD_FUNCTIONS, Terms, simbad_spellings
 from fink_lib.filters.values import Reference, UnknownValueError, similar, type_of
 
 _WORD = re.compile(r"\w+")
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements, which are refused in words anyway
-
-
-class FilterError(ConfigError):
-    """A filter that may not run.
-
-    Parameters
-    ----------
-    message : str
-        What is wrong, and what would be right.
-    line, column : int
-        Where, counted from 1.
-    source : str
-        Name of the file, if there is one.
-    text : str
-        The line at which it points.
-    """
-
-    def __init__(self, message: str, line: int = 1, column: int = 1, source: str = "", text: str = "") -> None:
-        super().__init__(f"{source}:{line}:{column}: {message}" if source else f"{line}:{column}: {message}")
-        self.message = message
-        self.line = line
-        self.column = column
-        self.text = text
-
-    @property
-    def excerpt(self) -> str:
-        """The offending line with a mark below the place."""
-        return f"{self.text}\n{' ' * (self.column - 1)}^"
-
-
-@dataclass(frozen=True)
-class Predicate:
-    """A checked predicate.
-
-    Parameters
-    ----------
-    sql : str
-        The same predicate in canonical form over flat columns, as DuckDB runs it.
-    references : tuple of Reference
-        Everything that it reads, sorted.
-    clauses : tuple of (str, str)
-        The conditions that its author joined with AND: each as it was written, and in canonical form.
-    """
-
-    sql: str
-    references: tuple[Reference, ...]
-    clauses: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Expression:
-    """A checked expression: written out over flat columns, what it reads, its type, and what its author wrote."""
-
-    tree: exp.Expr
-    references: tuple[Reference, ...]
-    kind: pa.DataType
-    text: str
-
-    @property
-    def sql(self) -> str:
-        """The expression as DuckDB runs it."""
-        return self.tree.sql(dialect="duckdb")
 
 
 def check_predicate(text: str, schema: pa.Schema, source: str = "", terms: Terms = NO_TERMS) -> Predicate:
@@ -136,6 +74,22 @@ def check_predicate(text: str, schema: pa.Schema, source: str = "", terms: Terms
     sides = [list(part.flatten()) if isinstance(part, exp.And) else [part] for part in (written, checked.tree)]
     clauses = ((text_of(mine), theirs.sql(dialect="duckdb")) for mine, theirs in zip(*sides, strict=True))
     return Predicate(checked.sql, checked.references, tuple(clauses))
+
+
+def check_value(text: str, schema: pa.Schema, source: str = "", terms: Terms = NO_TERMS) -> Expression:
+    """Check an expression that gives a number, by the rules of :func:`check_predicate`.
+
+    Raises
+    ------
+    FilterError
+        If it may not run, or gives anything but a number.
+    """
+    checker = Checker(text, schema, source, terms)
+    tree = checker.parse()
+    checked = checker.check(tree)
+    if not any(is_kind(checked.kind) for is_kind in (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal)):
+        raise checker.refuse(f"this has to be a number, and it is {checked.kind}", tree)
+    return checked
 
 
 class Checker:
@@ -177,7 +131,7 @@ class Checker:
         flat = self.flatten(tree)
         if not self._types:
             raise self.refuse("the predicate reads no column of the alert", flat)
-        kind = agreed_type(flat, self._types, condition, self.refuse)
+        kind = agreed_type(flat, self._types, self._meanings, condition, self.refuse)
         self.limit_cost(flat)
         whole = self.write_out(flat)
         for node in whole.walk():
@@ -261,7 +215,7 @@ class Checker:
         elif isinstance(node, exp.Anonymous):
             if name_of(node) in SIMBAD_FUNCTIONS and self.terms.label is not None:
                 self._check_types(node)
-            elif name_of(node) not in NAMED_FUNCTIONS:
+            elif name_of(node) not in (*NAMED_FUNCTIONS, *(TRUSTED_NAMED if self.trusted else ())):
                 raise self._unknown_function(name_of(node), node)
         elif self.trusted and isinstance(node, TRUSTED):
             return
@@ -315,6 +269,9 @@ class Checker:
 
     def _flatten_key(self, node: exp.Bracket) -> None:
         inside, keys = node.this, node.expressions
+        word = node.find(exp.Identifier)
+        if self.trusted and word is not None and isinstance(word.parent, exp.Bracket):  # a part of a lambda's own word
+            return
         if not isinstance(inside, exp.Column) or len(keys) != 1:
             raise self.refuse("square brackets go behind a column, with one key inside", node)
         if not (isinstance(keys[0], exp.Literal) and keys[0].is_string):
@@ -327,8 +284,8 @@ class Checker:
             kind = type_of(self.schema, reference, tuple(term.name for term in self.terms.words.values()))
         except UnknownValueError as error:
             raise self.refuse(str(error), node) from None
-        self._references.add(reference)
-        return self._column(reference.name, kind, node)
+        self._note(reference, kind)
+        return flat_column(reference.name, node)
 
     def _term(self, path: tuple[str, ...], node: exp.Expr) -> exp.Column | None:
         """Put a column in the place of a term; what it stands for comes in when the types have been checked."""
@@ -337,22 +294,23 @@ class Checker:
             return None
         if len(path) > 1:
             raise self.refuse(f"'{term.name}' is a term and has no fields", node)
-        self._references.update(term.references)
+        for reference in term.references:
+            self._note(reference, type_of(self.schema, reference))
         self._meanings[term.name] = term.sql
-        return self._column(term.name, term.kind, node)
+        return flat_column(term.name, node)
 
     def _simbad(self, node: exp.Anonymous) -> exp.Column:
         codes = [code.name for code in node.expressions] if name_of(node) == OF_TYPE else None
         name = node.sql(dialect="duckdb").lower() if codes is None else f"{OF_TYPE}({', '.join(codes)})"
-        self._references.update(one for one in (self.terms.label, self.terms.status) if one is not None)
+        for reference in (self.terms.label, self.terms.status):
+            if reference is not None:
+                self._note(reference, type_of(self.schema, reference))
         self._meanings[name] = self.terms.labelled(codes)
-        return self._column(name, pa.bool_(), node)
+        return flat_column(name, node)
 
-    def _column(self, name: str, kind: pa.DataType, node: exp.Expr) -> exp.Column:
-        self._types[name] = kind
-        flat = exp.column(exp.to_identifier(name, quoted=True))
-        flat.meta.update({"flat": True, "start": offset_of(node)})
-        return flat
+    def _note(self, reference: Reference, kind: pa.DataType) -> None:
+        self._references.add(reference)
+        self._types[reference.name] = kind
 
     def limit_cost(self, flat: exp.Expr) -> None:
         """Refuse the place at which a predicate, its terms written out, gets too long or calls too much."""

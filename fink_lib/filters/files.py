@@ -30,16 +30,19 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from fink_lib.config import project_root
-from fink_lib.filters.check import FilterError, Predicate, check_predicate
+from fink_lib.filters.check import check_predicate, check_value
 from fink_lib.filters.plan import FilterSet
+from fink_lib.filters.predicate import FilterError, Predicate
 from fink_lib.filters.terms import Terms
+from fink_lib.filters.values import Reference, UnknownValueError, type_of
 from fink_lib.filters.vocabulary import load_terms
 
 if TYPE_CHECKING:
     from fink_lib.surveys.base import Survey
 
 HEADER_KEYS = ("topic", "title", "description", "author", "contact", "version", "references", "kinds")
-OPTIONAL_KEYS = ("budget",)
+OPTIONAL_KEYS = ("budget", "order", "limit", "per")
+MAX_LIMIT = 1000
 KINDS = ("live", "night")
 """Where a filter runs: in the stream, or once over a closed night."""
 
@@ -48,6 +51,28 @@ _VERSION = re.compile(r"^[0-9]+(\.[0-9]+){0,2}$")
 _BUDGET = re.compile(r"^([0-9]{1,3}(?:\.[0-9]+)?) ?%$")
 _ENTRY = re.compile(r"^--\s?(\w+):\s*(.*)$")
 _CONTINUATION = re.compile(r"^--\s{2,}(\S.*)$")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a filter of the night takes of the alerts that fulfil its predicate.
+
+    Parameters
+    ----------
+    order : str
+        Expression over flat columns; the smallest come first, a null is never taken. Empty: by the alerts' ids.
+    limit : int, optional
+        How many.
+    per : Reference, optional
+        Each value of this is taken once.
+    references : tuple of Reference
+        Everything that `order` and `per` read.
+    """
+
+    order: str
+    limit: int | None
+    per: Reference | None
+    references: tuple[Reference, ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +91,8 @@ class Filter:
         The file.
     predicate : Predicate
         What was checked and is run.
+    selection : Selection, optional
+        Which of the night's alerts that fulfil it are taken; all without.
     """
 
     name: str
@@ -73,6 +100,7 @@ class Filter:
     header: dict[str, str] = field(hash=False)
     text: str = field(repr=False)
     predicate: Predicate
+    selection: Selection | None = None
 
     @property
     def version(self) -> str:
@@ -93,7 +121,10 @@ class Filter:
     @property
     def digest(self) -> str:
         """SHA-256 over name, version and the predicate as it is run; comments and layout do not count."""
-        return hashlib.sha256(f"{self.name}\n{self.version}\n{self.predicate.sql}".encode()).hexdigest()
+        text = f"{self.name}\n{self.version}\n{self.predicate.sql}"
+        if self.selection is not None:
+            text += f"\n{self.selection}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def topic(self, prefix: str) -> str:
         """Name of the topic under a prefix (``fink``, or ``ftest`` for a replay)."""
@@ -204,7 +235,36 @@ def read_filter(file: Path, survey: Survey, terms: Terms | None = None) -> Filte
         raise _at(text, "budget", "a budget is a share of a night's alerts, such as 2 % or 0.5 %", source)
     words = survey_terms(survey) if terms is None else terms
     predicate = check_predicate(text, documented_columns(survey), source, words)
-    return Filter(file.stem, survey.name, header, text, predicate)
+    return Filter(file.stem, survey.name, header, text, predicate, _read_selection(header, text, source, survey, words))
+
+
+def _read_selection(header: dict[str, str], text: str, source: str, survey: Survey, words: Terms) -> Selection | None:
+    if not {"order", "limit", "per"} & set(header):
+        return None
+    for key in ("order", "limit", "per"):
+        if key in header and "live" in header["kinds"]:
+            raise _at(text, key, f"only a filter of kind 'night' alone may have '{key}'", source)
+    limit = header.get("limit")
+    if limit is not None and not (limit.isdigit() and 0 < int(limit) <= MAX_LIMIT):
+        raise _at(text, "limit", f"a limit is a number from 1 to {MAX_LIMIT}", source)
+    columns = documented_columns(survey)
+    references: set[Reference] = set()
+    per = Reference(tuple(header["per"].split("."))) if "per" in header else None
+    try:
+        if per is not None:
+            type_of(columns, per)
+            references.add(per)
+    except UnknownValueError as error:
+        raise _at(text, "per", str(error), source) from None
+    order = ""
+    if "order" in header:
+        try:
+            checked = check_value(header["order"], columns, "", words)
+        except FilterError as refusal:
+            raise _at(text, "order", refusal.message, source) from None
+        order = checked.sql
+        references.update(checked.references)
+    return Selection(order, int(limit) if limit else None, per, tuple(sorted(references)))
 
 
 def _read_header(text: str, source: str) -> dict[str, str]:

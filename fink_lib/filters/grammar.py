@@ -90,7 +90,8 @@ NAMED_FUNCTIONS = (
     "log10",
     "log2",
 )
-TRUSTED: tuple[type[exp.Expr], ...] = (exp.ArrayFilter, exp.Lambda)
+TRUSTED: tuple[type[exp.Expr], ...] = (exp.Array, exp.ArrayAppend, exp.ArrayFilter, exp.Lambda, exp.Transform)
+TRUSTED_NAMED = ("list_slice", "list_zip", "row")
 """What only the terms may use, which are reviewed like code: a lambda in a lambda is not linear any more."""
 CAST_TYPES = (
     exp.DataType.Type.BIGINT,
@@ -104,7 +105,16 @@ CAST_TYPES = (
 ALLOWED_FUNCTIONS = tuple(sorted((*FUNCTIONS.values(), "list_reverse_sort", *NAMED_FUNCTIONS, *SIMBAD_FUNCTIONS)))
 """Functions that a predicate may call: deterministic, without side effects, results no larger than their input."""
 
-LIST_CALLS = (exp.ArrayContains, exp.ArrayDistinct, exp.ArrayFilter, exp.ArrayMax, exp.ArrayMin, exp.ArraySort)
+LIST_CALLS = (
+    exp.ArrayAppend,
+    exp.ArrayContains,
+    exp.ArrayDistinct,
+    exp.ArrayFilter,
+    exp.ArrayMax,
+    exp.ArrayMin,
+    exp.ArraySort,
+    exp.Transform,
+)
 """Functions over an array that the parser knows; those that it does not know are called ``list_…``."""
 
 

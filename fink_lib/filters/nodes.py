@@ -31,3 +31,10 @@ def offset_of(node: exp.Expr) -> int:
             return min(places)
         place = place.parent
     return 0
+
+
+def flat_column(name: str, node: exp.Expr) -> exp.Column:
+    """Make a flat column for the place of a node."""
+    flat = exp.column(exp.to_identifier(name, quoted=True))
+    flat.meta.update({"flat": True, "start": offset_of(node)})
+    return flat

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +19,28 @@ if TYPE_CHECKING:
 
 ROUTE = "filters"
 """Name of the routing column: for each alert, the list of filters that take it."""
+
+
+def run_query(sql: str, references: Iterable[Reference], table: pa.Table) -> pa.Table:
+    """Run a query over table ``alerts`` of flat columns.
+
+    Parameters
+    ----------
+    sql : str
+        One SELECT of checked expressions.
+    references : iterable of Reference
+        Everything that they read.
+    table : pyarrow.Table
+        Their root columns.
+    """
+    flat = pa.table({reference.name: extract(table, reference) for reference in references})
+    duck = engine()
+    duck.register("alerts", flat)
+    try:
+        found: pa.Table = duck.sql(sql).to_arrow_table()
+    finally:
+        duck.unregister("alerts")
+    return found
 
 
 @dataclass(frozen=True)
@@ -73,16 +96,7 @@ class FilterSet:
         pyarrow.Table
             One boolean column without nulls for each filter, in the order of the rows.
         """
-        if not self.filters:
-            return pa.table({})
-        flat = pa.table({reference.name: extract(table, reference) for reference in self.references})
-        duck = engine()
-        duck.register("alerts", flat)
-        try:
-            verdicts: pa.Table = duck.sql(self.query).to_arrow_table()
-        finally:
-            duck.unregister("alerts")
-        return verdicts
+        return run_query(self.query, self.references, table) if self.filters else pa.table({})
 
     def route(self, table: pa.Table) -> pa.Array:
         """Give for each alert the names of the filters that take it, in order; an empty list if none does."""

@@ -10,7 +10,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from fink_lib.filters.check import Checker, FilterError
+from fink_lib.filters.check import Checker
+from fink_lib.filters.predicate import FilterError
 from fink_lib.filters.terms import Term, Terms, terms_file
 from fink_lib.filters.values import Reference, UnknownValueError, type_of
 

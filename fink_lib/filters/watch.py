@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fink_lib.filters.check import FilterError
 from fink_lib.filters.files import filter_files, load_filters
 from fink_lib.filters.plan import FilterSet
+from fink_lib.filters.predicate import FilterError
 
 if TYPE_CHECKING:
     from fink_lib.surveys.base import Survey

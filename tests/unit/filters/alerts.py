@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -35,9 +35,14 @@ def science_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([science_row(row) for row in rows], schema=COLUMNS)
 
 
-def entries(*points: tuple[float, float | None]) -> list[dict[str, Any]]:
-    """Give a history of (days before the alert, magnitude); without magnitude it is a limit."""
+def entries(*points: Sequence[float | None]) -> list[dict[str, Any]]:
+    """Give a history of (days before the alert, magnitude, band); without magnitude it is a limit, without band g."""
     return [
-        {"jd": JD - days, "fid": 1, "magpsf": magnitude, "sigmapsf": None if magnitude is None else 0.1}
-        for days, magnitude in points
+        {
+            "jd": JD - float(point[0] or 0),
+            "fid": int(point[2] or 1) if len(point) > 2 else 1,
+            "magpsf": point[1],
+            "sigmapsf": None if point[1] is None else 0.1,
+        }
+        for point in points
     ]

@@ -1,83 +1,23 @@
-"""Every live filter of ZTF: what it takes, and what each of its clauses refuses."""
+"""Live filters of ZTF: the faults that they must not have, and a second writing of each."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from fink_lib.filters import Filter, FilterSet, Predicate, load_filters
+from fink_lib.filters import load_filters
 from fink_lib.filters.terms import simbad_spellings
 from fink_lib.science.simbad_types import simbad_types
 from fink_lib.surveys import get_survey
 from tests.faults.filters import FILTERS
 from tests.unit.filters.alerts import JD, entries, science_table
 from tests.unit.filters.mixtures import mixtures
-from tests.unit.filters.ztf_cases import BASE, HOSTLESS, NULL_PASSES, REFUSED, SIMBAD, TAKEN, Values, of_type
+from tests.unit.filters.test_clauses import takes
+from tests.unit.filters.ztf_cases import BASE, HOSTLESS, SIMBAD, TAKEN, of_type
 
 LIVE = load_filters(get_survey("ztf"))
-BY_NAME = {f.name: f for f in LIVE.filters}
-
-CLAUSES = [(name, number) for name, clauses in REFUSED.items() for number in range(len(clauses))]
-
-
-def takes(name: str, *rows: Values) -> list[bool]:
-    """Tell which rows a filter takes."""
-    found: list[bool] = FilterSet((BY_NAME[name],)).evaluate(science_table(rows)).column(name).to_pylist()
-    return found
-
-
-def clauses_of(f: Filter, rows: list[Values]) -> pa.Table:
-    """Evaluate each clause of a filter by itself."""
-    parts = tuple(
-        Filter(f"c{place}", "ztf", f.header, "", Predicate(compiled, f.predicate.references))
-        for place, (_, compiled) in enumerate(f.predicate.clauses)
-    )
-    return FilterSet(parts).evaluate(science_table(rows))
-
-
-def test_every_live_filter_has_its_cases() -> None:
-    assert set(TAKEN) == set(REFUSED) == set(LIVE.names)
-    for name, clauses in REFUSED.items():
-        assert [text for text, _ in clauses] == [text for text, _ in BY_NAME[name].predicate.clauses]
-
-
-@pytest.mark.parametrize("name", TAKEN)
-def test_an_alert_that_fulfils_every_clause_is_taken(name: str) -> None:
-    assert takes(name, TAKEN[name]) == [True]
-
-
-@pytest.mark.parametrize(("name", "number"), CLAUSES, ids=[f"{name}-{number}" for name, number in CLAUSES])
-def test_each_clause_refuses_by_itself(name: str, number: int) -> None:
-    _, changes = REFUSED[name][number]
-    rows = [TAKEN[name] | change for change in changes]
-    assert takes(name, *rows) == [False] * len(rows)
-    verdicts = clauses_of(BY_NAME[name], rows).to_pydict()
-    for place in range(len(rows)):
-        false = [column for column, values in verdicts.items() if not values[place]]
-        assert f"c{number}" in false
-        # a change of what two clauses read may make both false
-        assert len(false) == 1 or {SIMBAD, "roid", "prv_candidates"} & set(changes[place])
-
-
-@pytest.mark.parametrize("name", TAKEN)
-def test_no_alert_passes_because_something_is_missing(name: str) -> None:
-    f = BY_NAME[name]
-    for reference in f.predicate.references:
-        path = ".".join(reference.path) if reference.key is None else f"{reference.path[0]}.{reference.key}"
-        if path.startswith("prv_candidates"):
-            path = "prv_candidates"
-        passes = takes(name, TAKEN[name] | {path: None})[0]
-        expected = path in NULL_PASSES.get(name, frozenset()) or path not in TAKEN[name]
-        assert passes == expected, f"{name} with {path} null"
-
-
-def test_an_alert_of_nulls_passes_no_filter() -> None:
-    assert LIVE.route(science_table([{}])).to_pylist() == [[]]
-
-
 # -- faults of the system that is followed here ------------------------------------------------------------------------
 
 HOST_FILTERS = ("early_sn_candidates", "sn_candidates", "kn_candidates", "early_kn_candidates",

@@ -26,13 +26,8 @@ NOT_HL: list[Values] = [
     {"elephant_kstest_template": 0.86},
     {"elephant_kstest_science": -0.1},
 ]
-HOSTLESS: Values = {
-    **BASE,
-    GAIA: "no_match",
-    "candidate.distnr": 3.0,
-    "elephant_kstest_science": 0.5,
-    "elephant_kstest_template": 0.85,
-}
+HL: Values = {"elephant_kstest_science": 0.5, "elephant_kstest_template": 0.85}
+HOSTLESS: Values = {**BASE, **HL, GAIA: "no_match", "candidate.distnr": 3.0}
 GOOD: Values = {"candidate.drb": 0.95, "candidate.classtar": 0.95}
 
 

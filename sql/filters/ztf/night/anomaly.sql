@@ -1,0 +1,12 @@
+-- topic: fink_anomaly_ztf
+-- title: The ten most unusual light curves
+-- description: The lowest anomaly scores of the night, one of each object.
+-- author: Fink collaboration
+-- contact: contact@fink-broker.org
+-- version: 1
+-- references: https://doi.org/10.1051/0004-6361/202037709
+-- kinds: night
+-- order: anomaly_score
+-- limit: 10
+-- per: objectId
+anomaly_score IS NOT NULL

@@ -1,0 +1,12 @@
+-- topic: fink_anomaly_anais_ztf
+-- title: The most unusual light curves for expert anais
+-- description: The 10 lowest values of the anomaly score that learned from this expert, one of each object.
+-- author: Fink collaboration
+-- contact: contact@fink-broker.org
+-- version: 1
+-- references: https://doi.org/10.1051/0004-6361/202037709
+-- kinds: night
+-- order: anomaly_score_anais
+-- limit: 10
+-- per: objectId
+anomaly_score_anais IS NOT NULL
