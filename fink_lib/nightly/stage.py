@@ -29,7 +29,7 @@ HEAL = "heal"
 CORRECTIONS = "corrections"
 """Stands for a filter in the name of the topic of corrections, in headers and in counts; never in table ``sent``."""
 
-AFTER_HEALING = ("compact", "validate", "archive", "verify_archive", "summarise", "publish")
+AFTER_HEALING = ORDER[ORDER.index("compact") :]
 """What brings a night up to date that was archived before it was healed."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from fink_lib.config import Settings
 from fink_lib.errors import LockedError, TransientError
-from fink_lib.filters import load_filters
+from fink_lib.filters import FilterSet, load_filters
 from fink_lib.lake import Lake, open_lake
 from fink_lib.lake.lake import conform
 from fink_lib.nightly import heal as heal_module
@@ -58,6 +59,13 @@ def lake(settings: Settings) -> Lake:
 def few_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heal with SIMBAD, Gaia, one module that follows and the class rule; all of them take long to load."""
     monkeypatch.setattr(heal_module, "build_runner", lambda survey, settings: science(settings))
+    monkeypatch.setattr(heal_module, "load_filters", lambda survey, home: live_filters())
+
+
+@cache
+def live_filters() -> FilterSet:
+    """Give the live filters; checking all of them takes a second."""
+    return load_filters(get_survey("ztf"))
 
 
 @pytest.fixture
@@ -202,7 +210,7 @@ def test_a_catalogue_that_has_come_meanwhile_heals_without_any_service(
 def test_supernova_candidates_after_healing_are_exactly_those_of_a_run_with_simbad_up(
     settings: Settings, lake: Lake, server: TapServer, sent: list[int]
 ) -> None:
-    filters = load_filters(get_survey("ztf"))
+    filters = live_filters()
 
     def candidates(rows: pa.Table) -> set[int]:
         routes = filters.route(rows).to_pylist()
@@ -408,7 +416,7 @@ def due_of(lake: Lake, enters: dict[int, list[str]], sent: list[dict[str, Any]],
     lake.append("healed", pa.Table.from_pylist(rows, schema=lake.schema("healed")))
     if sent:
         lake.append("sent", pa.Table.from_pylist(sent, schema=lake.schema("sent")))
-    return what_is_due(lake, NIGHT, number, load_filters(get_survey("ztf")), "fink")
+    return what_is_due(lake, NIGHT, number, live_filters(), "fink")
 
 
 def test_an_alert_that_enters_a_filter_is_due_there_and_one_that_was_sent_is_corrected(lake: Lake) -> None:
