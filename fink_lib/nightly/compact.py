@@ -1,6 +1,7 @@
 """compact: science that needs the whole night; few large files instead of many; and, if there is room, cutouts by id.
 
-Tracklets are merged into ``science`` first (:mod:`fink_lib.nightly.tracklets`). The streams go on meanwhile. An
+Tracklets (:mod:`fink_lib.nightly.tracklets`) and the scores that look further back than a packet
+(:mod:`fink_lib.nightly.long_histories`) are merged into ``science`` first. The streams go on meanwhile. An
 optimise commit is marked as one that changes no data, so that readers of the tables as streams see nothing of it, and
 appends never conflict with it.
 """
@@ -14,6 +15,7 @@ from deltalake.exceptions import CommitFailedError
 
 from fink_lib.errors import TransientError
 from fink_lib.lake.tables import PARTITION
+from fink_lib.nightly.long_histories import judge_night
 from fink_lib.nightly.stage import NightContext, Verdict
 from fink_lib.nightly.tracklets import link_night
 
@@ -29,11 +31,12 @@ COMMIT_RETRIES = 50
 
 
 def compact(context: NightContext) -> Verdict:
-    """Merge the night's tracklets; then compact the files of every table that grows in small pieces.
+    """Merge the night's tracklets and long histories; then compact the files of every table that grows in small pieces.
 
-    A night to which both was done is left alone.
+    A night to which all this was done is left alone.
     """
     linked = link_night(context.lake, context.night)
+    judged = judge_night(context.lake, context.night, context.settings)
     merged: dict[str, dict[str, int]] = {}
     for table in TABLES:
         before = files_of_night(context.lake, table, context.night)
@@ -47,7 +50,10 @@ def compact(context: NightContext) -> Verdict:
     message = f"files of night {context.night}: {told or 'compact already'}"
     if linked.get("tracklets"):
         message += f"; {linked['tracklets']} tracklets of {linked['alerts']} alerts, {linked['updated']} rows updated"
-    return Verdict(True, message, {"files": merged, "tracklets": linked})
+    for module, counts in judged.items():
+        if counts["asked"]:
+            message += f"; {module} with earlier nights: {counts['asked']} alerts, {counts['updated']} rows updated"
+    return Verdict(True, message, {"files": merged, "tracklets": linked, "long_histories": judged})
 
 
 def files_of_night(lake: Lake, table: str, night: str) -> dict[str, int]:

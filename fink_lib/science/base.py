@@ -94,6 +94,10 @@ class Declaration:
     waits : str
         SQL predicate like `applies`: an alert that `applies` does not let through, and for which this is true, becomes
         ``unavailable``: it may be let through when an upstream module has an answer. Empty: none.
+    archive_d : float
+        How far back (d) the module wants the points that earlier nights have of the same object. It runs in the stream
+        with the packet alone, and when the night is over once more with these points. Nothing else may read its
+        outputs: by then it has been computed. 0: the packet is enough.
     budget_ms : float
         Time that one alert may take on one core; a test harness and the log complain above it.
     """
@@ -106,6 +110,7 @@ class Declaration:
     uses: tuple[str, ...] = ()
     applies: str = ""
     waits: str = ""
+    archive_d: float = 0.0
     budget_ms: float = 1.0
 
     @property

@@ -85,6 +85,11 @@ def check_declarations(declarations: Sequence[Declaration], survey: Survey, layo
         for upstream in declaration.upstream:
             if upstream not in by_name:
                 raise ConfigError(f"module {declaration.name} needs module {upstream!r}, which does not exist")
+            if by_name[upstream].archive_d:
+                raise ConfigError(
+                    f"module {declaration.name} reads from {upstream!r}, which is computed anew after the night "
+                    "(archive_d); nothing in the stream may build on it"
+                )
         _check_inputs(declaration, by_name, survey, layout)
 
 
@@ -110,6 +115,23 @@ def _check_inputs(declaration: Declaration, by_name: Mapping[str, Declaration], 
                 f"module {declaration.name} reads {path!r}, which is neither a column of a {survey.name} alert "
                 "nor an output of a module in its requires or uses"
             )
+
+
+def check_class_inputs(inputs: Sequence[str], modules: Sequence[ScienceModule]) -> None:
+    """Refuse a class rule that builds on what is computed anew after the night.
+
+    Raises
+    ------
+    ConfigError
+        With the module and the column.
+    """
+    for module in modules:
+        for column in module.declaration.outputs.names if module.declaration.archive_d else ():
+            if column in inputs:
+                raise ConfigError(
+                    f"the class rule reads {column!r} of module {module.declaration.name}, which is computed anew after "
+                    "the night (archive_d); nothing in the stream may build on it"
+                )
 
 
 def _resolves(kind: pa.DataType, fields: Sequence[str]) -> bool:

@@ -25,6 +25,7 @@ from fink_lib.science.declarations import (
     SEPARATION_COLUMN,
     STATUS_COLUMN,
     VERSIONS_COLUMN,
+    check_class_inputs,
     check_declarations,
     check_predicates,
     in_order,
@@ -87,6 +88,8 @@ class Runner:
         check_declarations([module.declaration for module in modules], survey, self.layout)
         self.modules = in_order(modules)
         check_predicates(self.modules, survey, self.layout)
+        if class_rule is not None:
+            check_class_inputs(class_rule.inputs, self.modules)
         self.version = _version(self.modules, class_rule)
 
     def versions(self) -> dict[str, str]:

@@ -31,6 +31,7 @@ LEAST_AGE_D = 30.0
 LEAST_POINTS = 8
 LEAST_PER_BAND = 3
 LEAST_SPAN_D = 30.0
+ARCHIVE_D = 500.0
 ENTRIES = ("magpsf", "sigmapsf", "sign")
 
 FEATURES = (
@@ -167,6 +168,7 @@ class Superluminous(ScienceModule):
         outputs=pa.schema([("slsn_score", pa.float64())]),
         requires=("is_transient",),
         applies=f"is_transient AND jd - jdstarthist >= {LEAST_AGE_D}",
+        archive_d=ARCHIVE_D,
     )
 
     def __init__(self, model: ModelHandle) -> None:
