@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 from astropy.table import Table
-from astroquery.utils.tap import TapPlus  # type: ignore[import-untyped]
-from astroquery.utils.tap.conn.tapconn import TapConn  # type: ignore[import-untyped]
+from astroquery.utils.tap import TapPlus
+from astroquery.utils.tap.conn.tapconn import TapConn
 
 from fink_lib.config import CatalogSettings
 from fink_lib.errors import ConfigError, TransientError

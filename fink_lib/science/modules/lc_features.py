@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import light_curve as lc  # type: ignore[import-untyped]
+import light_curve as lc
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa

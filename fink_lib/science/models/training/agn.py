@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from fink_lib.science.models.artefact import Artefact, Trained
 from fink_lib.science.models.calibration import calibrated, fit_isotonic

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper
-from sklearn.ensemble import IsolationForest  # type: ignore[import-untyped]
+from sklearn.ensemble import IsolationForest
 
 from fink_lib.science.models.artefact import Artefact, Trained
 from fink_lib.science.models.lightcurves import LightCurves

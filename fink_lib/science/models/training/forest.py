@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from onnx.checker import check_model
-from skl2onnx import to_onnx as convert  # type: ignore[import-untyped]
-from skl2onnx.common.data_types import FloatTensorType  # type: ignore[import-untyped]
-from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
+from skl2onnx import to_onnx as convert
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.ensemble import RandomForestClassifier
 
 Floats = npt.NDArray[np.float64]
 

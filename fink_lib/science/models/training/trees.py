@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, checker, helper
-from skl2onnx import to_onnx  # type: ignore[import-untyped]
+from skl2onnx import to_onnx
 
 from fink_lib.errors import FinkError
 from fink_lib.science.models.inference import Graph
