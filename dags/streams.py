@@ -47,6 +47,7 @@ for stream in STREAMS:
         catchup=False,
         max_active_runs=1,
         max_consecutive_failed_dag_runs=5,
+        is_paused_upon_creation=stream.optional,
         doc_md=DOC.format(stage=stream.stage, survey=stream.survey, does=stream.does),
         tags=["stream", stream.survey],
         default_args={"owner": OWNER},

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from fink_lib.config import Settings
 
 STAGES = ("stream2raw", "raw2science", "distribution")
+OPTIONAL_STAGES = ("multimessenger",)
+"""Streams that an installation may do without; they are looked at once they have been started."""
+
 UP_TIMEOUT_S = 300.0
 _POLL_S = 0.2
 _GIVE_UP = 3  # crashes after which `up` stops waiting; the supervisor goes on trying
@@ -105,10 +108,7 @@ def bring_down(settings: Settings, words: Iterable[str] = (), report: Report = p
 def drain_streams(settings: Settings, report: Report = print) -> None:
     """Ask all stream drivers to end between two batches, and see to it that they do."""
     living = [
-        (survey, stage)
-        for survey in settings.surveys
-        for stage in STAGES
-        if launcher.observe(settings, survey, stage).alive
+        (survey, stage) for survey, stage in _streams(settings) if launcher.observe(settings, survey, stage).alive
     ]
     for survey, stage in living:
         launcher.request_drain(settings, survey, stage)
@@ -116,6 +116,15 @@ def drain_streams(settings: Settings, report: Report = print) -> None:
     with ThreadPoolExecutor(max_workers=max(1, len(living))) as pool:
         for (survey, stage), _ in zip(living, pool.map(lambda key: launcher.kill(settings, *key), living), strict=True):
             report(f"{stage} ({survey}): ended")
+
+
+def _streams(settings: Settings) -> list[tuple[str, str]]:
+    return [
+        (survey, stage)
+        for survey in settings.surveys
+        for stage in (*STAGES, *OPTIONAL_STAGES)
+        if stage in STAGES or settings.run_dir(survey, stage).exists()
+    ]
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -134,7 +143,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "home": str(settings.home),
         "supervisor": {"running": supervisor is not None, "pid": supervisor.pid if supervisor else None},
         "services": services,
-        "streams": [_stream_row(settings, survey, stage) for survey in settings.surveys for stage in STAGES],
+        "streams": [_stream_row(settings, survey, stage) for survey, stage in _streams(settings)],
         "urls": {row["name"]: row["url"] for row in services if row["url"] and row["state"] == State.READY},
     }
 

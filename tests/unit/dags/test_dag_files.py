@@ -11,8 +11,20 @@ from fink_lib.config import project_root
 
 ROOT = project_root()
 
-STREAMS = ["stream_distribution_ztf", "stream_raw2science_ztf", "stream_stream2raw_ztf"]
-CHAIN = ["close_night", "reconcile", "compact", "validate", "archive", "verify_archive", "summarise", "publish"]
+NEEDED = ["stream_distribution_ztf", "stream_raw2science_ztf", "stream_stream2raw_ztf"]
+OPTIONAL = ["stream_multimessenger_ztf"]
+STREAMS = [*NEEDED, *OPTIONAL]
+CHAIN = [
+    "close_night",
+    "reconcile",
+    "compact",
+    "validate",
+    "select",
+    "archive",
+    "verify_archive",
+    "summarise",
+    "publish",
+]
 HEAVY = ("pyspark", "pandas", "numpy", "pyarrow", "happybase", "great_expectations", "deltalake", "confluent_kafka")
 
 
@@ -55,6 +67,11 @@ def test_a_stream_has_one_endless_supervised_run(dag_bag, dag_id) -> None:
     assert (task.retry_delay.total_seconds(), task.max_retry_delay.total_seconds()) == (5, 60)
 
 
+def test_only_streams_that_not_everybody_needs_are_paused_at_first(dag_bag) -> None:
+    paused = {dag_id: dag_bag.dags[dag_id].is_paused_upon_creation for dag_id in STREAMS}
+    assert paused == dict.fromkeys(NEEDED, False) | dict.fromkeys(OPTIONAL, True)
+
+
 def test_a_config_error_is_never_retried_and_anything_else_is(dag_bag) -> None:
     from airflow.sdk import RetryAction
 
@@ -72,11 +89,11 @@ def test_the_nightly_chain_is_in_order_and_mapped_over_tables(dag_bag) -> None:
     for first, second in zip(CHAIN, CHAIN[1:], strict=False):
         assert second in dag.task_dict[first].downstream_task_ids
     assert dag.task_dict["archive"].is_mapped
-    assert dag.task_dict["archive"].upstream_task_ids == {"validate", "list_tables"}
+    assert dag.task_dict["archive"].upstream_task_ids == {"select", "list_tables"}
     assert set(dag.task_ids) == {*CHAIN, "list_tables"}
     assert dag.max_active_runs == 2
     pooled = {task.task_id for task in dag.tasks if task.pool == "spark_local"}
-    assert pooled == {"compact", "validate", "archive", "verify_archive", "summarise"}
+    assert pooled == {"compact", "validate", "select", "archive", "verify_archive", "summarise"}
 
 
 def test_healing_is_mapped_over_the_nights_one_at_a_time(dag_bag) -> None:
