@@ -34,7 +34,8 @@ check: setup  ## format, lint, types, import rules
 	.venv/bin/lint-imports
 
 test: setup  ## all tests in their short form: unit, spark, services, faults
-	$(PY) -m pytest -m "not long" tests/unit tests/spark tests/stack tests/faults
+	$(PY) -m pytest -m "not long" -n 2 --dist loadfile tests/unit
+	$(PY) -m pytest -m "not long" tests/spark tests/stack tests/faults
 
 test-long: setup  ## the long tests of unit, spark and services
 	$(PY) -m pytest tests/unit tests/spark tests/stack

@@ -217,13 +217,14 @@ def test_each_alert_goes_once_to_each_of_its_topics(settings: Settings, lake: La
 @pytest.mark.parametrize(
     ("place", "visible"),
     [
-        pytest.param("in_pass", False, marks=pytest.mark.long),
+        ("in_pass", False),
         ("between_produce_and_commit", False),
         ("between_commit_and_sent", True),
-        pytest.param("between_sink_and_ledger", True, marks=pytest.mark.long),
-        pytest.param("between_ledger_and_checkpoint", True, marks=pytest.mark.long),
+        ("between_sink_and_ledger", True),
+        ("between_ledger_and_checkpoint", True),
     ],
 )
+@pytest.mark.long  # the storm of tests/faults kills the stage at all these places, in a run of its own
 def test_a_kill_neither_loses_nor_doubles(settings: Settings, lake: Lake, place: str, visible: bool) -> None:
     rows = add_night(lake, files=1)
     assert run(settings, failpoint=place) == -signal.SIGKILL
@@ -236,6 +237,7 @@ def test_a_kill_neither_loses_nor_doubles(settings: Settings, lake: Lake, place:
     assert counts["sent"] == expected(rows).total()
 
 
+@pytest.mark.long
 def test_a_new_generation_repeats_nothing(settings: Settings, lake: Lake) -> None:
     rows = add_night(lake, files=1)
     assert run(settings) == 0
