@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from fink_lib.errors import ConfigError
 
@@ -135,6 +135,24 @@ class NightlySettings(Section):
     heal_nights: int = 7
 
 
+class TransferSettings(Section):
+    """Bulk transfers of past nights.
+
+    Attributes
+    ----------
+    life_days : int
+        How long the topics of a transfer live after it ended; users are promised a week.
+    max_gb : float
+        Largest transfer to a topic (estimated, gigabytes); the brokers keep all of it until it is deleted.
+    piece_rows : int
+        Rows that are held at once.
+    """
+
+    life_days: int = Field(default=7, ge=7)
+    max_gb: float = 50.0
+    piece_rows: int = Field(default=500, ge=1)
+
+
 class SimulatorSettings(Section):
     """Defaults of the alert simulator."""
 
@@ -226,6 +244,7 @@ class Settings(Section):
     messengers: MessengerSettings = MessengerSettings()
     supervision: SupervisionSettings = SupervisionSettings()
     nightly: NightlySettings = NightlySettings()
+    transfer: TransferSettings = TransferSettings()
     simulator: SimulatorSettings = SimulatorSettings()
     catalogs: CatalogSettings = CatalogSettings()
     services: ServiceSettings = ServiceSettings()

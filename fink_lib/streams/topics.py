@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
@@ -58,9 +58,31 @@ def ensure_topics(kafka: KafkaSettings, names: Iterable[str], markers: str) -> d
     TransientError, ConfigError
         If Kafka does not answer, or refuses.
     """
-    admin = AdminClient({**client_options(kafka)})
     wanted = {name: (kafka.partitions, stream_options(kafka)) for name in names}
-    wanted[markers] = (1, {"cleanup.policy": "compact"})
+    return make_topics(kafka, {**wanted, markers: (1, {"cleanup.policy": "compact"})})
+
+
+def make_topics(kafka: KafkaSettings, wanted: Mapping[str, tuple[int, dict[str, str]]]) -> dict[str, int]:
+    """Make the topics that are missing and count the partitions of all.
+
+    Parameters
+    ----------
+    kafka : KafkaSettings
+        Where the brokers are.
+    wanted : mapping
+        Topic to the partitions and the settings that it gets if it is missing.
+
+    Returns
+    -------
+    dict
+        Topic to number of partitions.
+
+    Raises
+    ------
+    TransientError, ConfigError
+        If Kafka does not answer, or refuses.
+    """
+    admin = AdminClient({**client_options(kafka)})
     try:
         known = {name for name, topic in admin.list_topics(timeout=TIMEOUT_S).topics.items() if topic.error is None}
         new = [
