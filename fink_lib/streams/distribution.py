@@ -23,7 +23,8 @@ from fink_lib.filters.watch import LiveFilters
 from fink_lib.lake.tables import PARTITION
 from fink_lib.streams.committed import Delivery, Marker, NightCount, read_deliveries
 from fink_lib.streams.packet import Packet
-from fink_lib.streams.packing import PACKETS_DDL, Piece, make_kernel, pieces_of
+from fink_lib.streams.packing import PACKETS_DDL, PIECE_ROWS, make_kernel
+from fink_lib.streams.pieces import FILE, Piece, pieces_of
 from fink_lib.streams.producer import TransactionalProducer, pending
 from fink_lib.streams.raw2science import follow_table
 from fink_lib.streams.report import Share, add_up
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from fink_lib.config import Settings
     from fink_lib.filters import FilterSet
     from fink_lib.lake import Lake
-
-FILE = "file"
 
 
 class Distribution:
@@ -91,7 +90,7 @@ class Distribution:
         reports: list[str] = []
         producer.begin()
         try:
-            for row in self._packets(frame.sparkSession, pieces_of(files), batch):
+            for row in self._packets(frame.sparkSession, pieces_of(files, PIECE_ROWS), batch):
                 if row.report is not None:
                     reports.append(row.report)
                     continue

@@ -6,16 +6,11 @@ that pass, fetches their images and packs each of them once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pyarrow.fs import FileSystem
 
 from fink_lib.filters import FilterSet
 from fink_lib.filters.reading import read_values
@@ -23,6 +18,7 @@ from fink_lib.lake import open_lake
 from fink_lib.lake.lake import conform
 from fink_lib.lake.tables import PARTITION
 from fink_lib.streams.packet import Packet
+from fink_lib.streams.pieces import Piece, groups_of, open_piece
 from fink_lib.streams.report import Share
 from fink_lib.streams.stamps import StampReader
 from fink_lib.surveys import get_survey
@@ -48,32 +44,6 @@ PIECE_ROWS = 1000
 """Rows of ``science`` that one task reads. Spark hands the packets of a task over whole, those of two tasks at once."""
 CHUNK_BYTES = 64 * 1024 * 1024
 """Packets that leave a worker together; one alone may be larger."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Some rows of one file of ``science``: what one task reads.
-
-    Parameters
-    ----------
-    file : str
-        Where Spark says the file is; its last two parts are its name in the table.
-    begin, end : int
-        First row, and the row behind the last.
-    """
-
-    file: str
-    begin: int
-    end: int
-
-
-def pieces_of(files: dict[str, int]) -> list[Piece]:
-    """Cut files, given with their numbers of rows, into pieces; the same files give the same pieces."""
-    return [
-        Piece(file, begin, min(begin + PIECE_ROWS, rows))
-        for file, rows in sorted(files.items())
-        for begin in range(0, rows, PIECE_ROWS)
-    ]
 
 
 def make_kernel(
@@ -121,16 +91,11 @@ def passing(
         Alerts that at least one filter takes, with their night, and the filters of each.
     """
     schema = lake.schema("science")
-    folder, file = unquote(piece.file).split("/")[-2:]
-    night = folder.removeprefix(f"{PARTITION}=")
-    uri = lake.uri("science")
-    filesystem, base = FileSystem.from_uri(uri if "://" in uri else os.path.abspath(uri))
     wanted = pa.schema([schema.field(column) for column in packet.form.columns])
-    with filesystem.open_input_file(f"{base}/{folder}/{file}") as handle:
-        parquet = pq.ParquetFile(handle)
+    with open_piece(lake, "science", piece) as parquet:
         present = set(parquet.schema_arrow.names)
-        for group, begin, end in _groups(parquet, piece):
-            share.count(night, "received", end - begin)
+        for group, begin, end in groups_of(parquet, piece):
+            share.count(piece.night, "received", end - begin)
             seen = read_values(parquet, group, filters.references, schema)
             route = filters.route(seen.slice(begin, end - begin))
             if not pc.any(pc.greater(pc.list_value_length(route), 0)).as_py():
@@ -146,22 +111,11 @@ def passing(
                         pa.Table.from_batches([part.slice(first - place, last - first).filter(takes)]), wanted
                     )
                     if rows.num_rows:
-                        nights = pa.array([night] * rows.num_rows, pa.string())
+                        nights = pa.array([piece.night] * rows.num_rows, pa.string())
                         yield rows.append_column(PARTITION, nights), mine.filter(takes)
                 place += part.num_rows
                 if place >= end:
                     break
-
-
-def _groups(parquet: pq.ParquetFile, piece: Piece) -> Iterator[tuple[int, int, int]]:
-    """Give the row groups that a piece touches, each with its first row and the row behind its last, counted within."""
-    start = 0
-    for group in range(parquet.num_row_groups):
-        rows = parquet.metadata.row_group(group).num_rows
-        begin, end = max(piece.begin - start, 0), min(piece.end - start, rows)
-        if begin < end:
-            yield group, begin, end
-        start += rows
 
 
 def _pack(packet: Packet, stamps: StampReader, rows: pa.Table, route: pa.Array) -> Iterator[pa.RecordBatch]:

@@ -1,7 +1,8 @@
 """raw2science: an alert that passes the quality cuts leaves with its science values; the others with a reason.
 
 1. The driver reads only ids, places and cuts of the batch, and decides: science, rejected by a cut, or duplicate.
-2. Spark's workers run all science modules over the alerts that stay, in one pass, and write the files of ``science``.
+2. Spark's workers read the alerts that stay, run all science modules over them in one pass, and write the files of
+   ``science``.
 3. The driver commits ``science``, then ``rejected``.
 """
 
@@ -23,6 +24,7 @@ from fink_lib.runtime.failpoints import failpoint
 from fink_lib.science import load_modules
 from fink_lib.streams.books import close_books
 from fink_lib.streams.earlier import NOTHING, PLACE, Earlier, find_earlier
+from fink_lib.streams.pieces import FILE, Piece, pieces_of, read_piece
 from fink_lib.streams.report import REPORT_DDL, Share, add_up
 from fink_lib.streams.seen import Ids, Origins, SeenIds
 from fink_lib.streams.stage import Batch, LedgerRow, StageContext
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from fink_lib.lake import Lake
 
 PASS_ROWS = 4000
+PIECE_ROWS = 2000
+"""Rows of ``raw`` that a task takes at a time: a row group, so that no two tasks read one."""
 
 
 class Raw2Science:
@@ -65,13 +69,15 @@ class Raw2Science:
         """Decide, compute, commit."""
         if self._seen is None:
             raise RuntimeError("the stage was not opened")
-        verdicts = decide(self._earlier.missing(_origins(frame, batch)), self._seen)
+        origins = _origins(frame, batch)
+        verdicts = decide(self._earlier.missing(origins.drop_columns([FILE])), self._seen)
         staying, leaving = verdicts.staying, verdicts.leaving
         total = Share()
         if staying.num_rows:
-            kernel = make_kernel(batch, self._earlier, _places(leaving))
-            workers = frame.coalesce(batch.settings.streams.write_tasks).mapInArrow(kernel, REPORT_DDL)
-            total = add_up(row.report for row in workers.collect())
+            pieces = pieces_of(_rows_of_files(origins), PIECE_ROWS)
+            kernel = make_kernel(batch, self._earlier, _places(leaving), pieces)
+            numbers = frame.sparkSession.range(0, len(pieces), 1, batch.settings.streams.write_tasks)
+            total = add_up(row.report for row in numbers.mapInArrow(kernel, REPORT_DDL).collect())
             written = sum(file.rows for file in total.files["science"])
             if written != staying.num_rows:
                 raise TransientError(f"workers wrote {written} science rows for {staying.num_rows} alerts")
@@ -112,16 +118,18 @@ def load_night(lake: Lake, night: str) -> tuple[Ids, Origins]:
 
 
 def make_kernel(
-    batch: Batch, earlier: Earlier, leaving: dict[str, set[tuple[int, int]]]
+    batch: Batch, earlier: Earlier, leaving: dict[str, set[tuple[int, int]]], pieces: list[Piece]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Build the function that runs in Spark's workers."""
+    """Build the function that runs in Spark's workers: numbers of pieces in, one report out."""
     settings, survey_name, key, started = batch.settings, batch.survey.name, batch.key, batch.started
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         lake = open_lake(settings, survey_name)
         runner = load_modules(survey_name, settings)
         share = Share()
-        for alerts in _in_passes(batches, earlier, leaving):
+        mine = (pieces[number] for numbers in batches for number in numbers.column(0).to_pylist())
+        received = (rows for piece in mine for rows in read_piece(lake, "raw", piece, settings.streams.arrow_rows))
+        for alerts in _in_passes(received, earlier, leaving):
             result = runner.apply(alerts, cutout_reader(lake, alerts))
             failpoint(settings, survey_name, "raw2science", "in_pass")
             rows = alerts.select(lake.survey.alert_schema.names)
@@ -149,13 +157,10 @@ def make_kernel(
 
 
 def _in_passes(
-    batches: Iterable[pa.RecordBatch], earlier: Earlier, leaving: dict[str, set[tuple[int, int]]]
+    received: Iterable[pa.Table], earlier: Earlier, leaving: dict[str, set[tuple[int, int]]]
 ) -> Iterator[pa.Table]:
     held: list[pa.Table] = []
-    for batch in batches:
-        if batch.num_rows == 0:
-            continue
-        rows = pa.Table.from_batches([batch])
+    for rows in received:
         ingest = rows.column("ingest").combine_chunks()
         places = pa.table({name: ingest.field(name) for name in PLACE})
         columns = (places.column(name).to_pylist() for name in PLACE)
@@ -179,8 +184,13 @@ def _origins(frame: DataFrame, batch: Batch) -> pa.Table:
         "ingest.offset AS offset",
         "ingest.kafka_time AS kafka_time",
         f"{cut_expression(batch.survey.quality_cuts)} AS cut",
+        f"input_file_name() AS {FILE}",
     ).toArrow()
     return rows.set_column(5, "kafka_time", rows.column("kafka_time").cast(UTC_US))
+
+
+def _rows_of_files(origins: pa.Table) -> dict[str, int]:
+    return {row["values"]: row["counts"] for row in origins.column(FILE).value_counts().to_pylist()}
 
 
 def _places(rows: pa.Table) -> dict[str, set[tuple[int, int]]]:

@@ -14,7 +14,8 @@ from fink_lib.filters.reading import read_values
 from fink_lib.lake import Lake
 from fink_lib.provenance import load_definitions, trace
 from fink_lib.streams.packet import Packet
-from fink_lib.streams.packing import passing, pieces_of
+from fink_lib.streams.packing import PIECE_ROWS, passing
+from fink_lib.streams.pieces import pieces_of
 from fink_lib.streams.report import Share
 from fink_lib.surveys import get_survey
 from tests.unit.filters.conftest import NIGHTS
@@ -31,7 +32,7 @@ def in_the_stream(lake: Lake) -> Taken:
     found: Taken = defaultdict(set)
     uris = (uri if "://" in uri else f"file://{uri}" for uri in lake.table("science").file_uris())
     files = {uri: pq.read_metadata(uri.removeprefix("file://")).num_rows for uri in uris}
-    for piece in pieces_of(files):
+    for piece in pieces_of(files, PIECE_ROWS):
         for rows, route in passing(lake, Packet(lake.survey), LIVE, piece, Share(), 64):
             for alert_id, names in zip(rows.column("candid").to_pylist(), route.to_pylist(), strict=True):
                 for name in names:

@@ -22,7 +22,8 @@ from fink_lib.lake import lake as lake_module
 from fink_lib.streams import packing
 from fink_lib.streams.committed import Marker, NightCount
 from fink_lib.streams.packet import Packet
-from fink_lib.streams.packing import Piece, make_kernel, pieces_of
+from fink_lib.streams.packing import PIECE_ROWS, make_kernel
+from fink_lib.streams.pieces import Piece, pieces_of
 from fink_lib.streams.report import add_up
 from fink_lib.streams.sent import SentBefore
 from fink_lib.surveys import get_survey
@@ -61,10 +62,10 @@ def science(lake: Lake, ids: range, roids: list[int]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=lake.schema("science"))
 
 
-def pieces(lake: Lake) -> list[Piece]:
+def pieces(lake: Lake, size: int = PIECE_ROWS) -> list[Piece]:
     """Cut the files of ``science``, named as Spark does, into pieces."""
     uris = (uri if "://" in uri else f"file://{uri}" for uri in lake.table("science").file_uris())
-    return pieces_of({uri: pq.read_metadata(uri.removeprefix("file://")).num_rows for uri in uris})
+    return pieces_of({uri: pq.read_metadata(uri.removeprefix("file://")).num_rows for uri in uris}, size)
 
 
 def run(settings: Settings, cut: list[Piece]) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -96,10 +97,9 @@ def test_only_alerts_that_a_filter_takes_are_packed_once_with_their_routes(setti
 def test_however_files_are_cut_each_row_is_read_once(
     settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    monkeypatch.setattr(packing, "PIECE_ROWS", rows)
     monkeypatch.setitem(lake_module.ROW_GROUP_ROWS, "science", 60)
     lake.append("science", science(lake, range(150), [0, 2, 3]))
-    packets, counts = run(settings, pieces(lake))
+    packets, counts = run(settings, pieces(lake, rows))
     assert counts == {"received": 150}
     assert [p["alert_id"] for p in packets] == [i for i in range(150) if i % 3]
     assert all(
