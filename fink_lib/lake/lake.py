@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS = {"cutouts": 64, "raw": 2000, "science": 2000}
 COMMIT_RETRIES = 50
+
+_FOLLOWED = threading.local()
+"""By address: tables that this thread writes to."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +146,7 @@ class Lake:
 
     def committed(self, table: str, app_id: str, version: int) -> bool:
         """Tell whether the table already holds batch `version` of writer `app_id`."""
-        last = self.table(table).transaction_version(app_id)
-        return last is not None and last >= version
+        return _holds(self._followed(table), app_id, version)
 
     def commit(self, table: str, files: Sequence[NewFile], app_id: str, version: int) -> bool:
         """Make files visible, exactly once for each (writer, batch).
@@ -166,11 +169,12 @@ class Lake:
         """
         if not files:
             return False
-        if self.committed(table, app_id, version):
+        delta = self._followed(table)
+        if _holds(delta, app_id, version):
             return False
         now_ms = int(time.time() * 1000)
         actions = [AddAction(f.path, f.bytes, {PARTITION: f.night}, now_ms, True, f.stats) for f in files]
-        self.table(table).create_write_transaction(
+        delta.create_write_transaction(
             actions,  # type: ignore[arg-type]
             mode="append",
             schema=self.schema(table),
@@ -205,6 +209,22 @@ class Lake:
             )
         except CommitFailedError as error:
             raise TransientError(f"another writer changed night {night} of {table} meanwhile: {error}") from error
+
+    def _followed(self, table: str) -> DeltaTable:
+        """Give this thread's own handle of a table, brought up to date; opening one reads up to 100 log files.
+
+        It never leaves this class: whoever holds a table of :meth:`table` can rely on its version.
+        """
+        handles: dict[str, DeltaTable] = _FOLLOWED.__dict__
+        uri = self.uri(table)
+        if uri in handles:
+            try:
+                handles[uri].update_incremental()
+                return handles[uri]
+            except DeltaError:  # the log behind it was cleaned up meanwhile
+                del handles[uri]
+        handles[uri] = self.table(table)
+        return handles[uri]
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -244,6 +264,11 @@ class Lake:
     def count(self, table: str, night: str) -> int:
         """Count the rows of a night (from file metadata)."""
         return int(self.dataset(table, [night]).count_rows())
+
+
+def _holds(delta: DeltaTable, app_id: str, version: int) -> bool:
+    last = delta.transaction_version(app_id)
+    return last is not None and last >= version
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from deltalake import DeltaTable
 
 from fink_lib.lake import Lake
 from fink_lib.lake.lake import conform
@@ -145,3 +147,31 @@ def test_a_night_that_is_not_there_has_no_rows(lake):
     lake.append("rejected", rejected([1]))
     assert lake.read("rejected", ["20240313"]).num_rows == 0
     assert lake.count("sent", "20240313") == 0
+
+
+def test_a_batch_that_another_writer_committed_meanwhile_is_recognised(lake):
+    schema = lake.schema("rejected")
+    rows = pa.Table.from_pylist([{"alert_id": 1, "night": "20240101"}], schema=schema)
+    assert lake.append("rejected", rows, "stage.g1", 1)
+    other = threading.Thread(target=lake.append, args=("rejected", rows, "stage.g1", 2))  # with a handle of its own
+    other.start()
+    other.join()
+    assert lake.committed("rejected", "stage.g1", 2)
+    assert not lake.append("rejected", rows, "stage.g1", 2)
+    assert lake.read("rejected").num_rows == 2
+
+
+def test_a_table_whose_log_was_cleaned_up_is_written_on(lake):
+    schema = lake.schema("rejected")
+    rows = pa.Table.from_pylist([{"alert_id": 1, "night": "20240101"}], schema=schema)
+    lake.append("rejected", rows, "stage.g1", 1)
+    other = DeltaTable(lake.uri("rejected"))
+    for _ in range(5):
+        other.update_incremental()
+        other.create_write_transaction([], mode="append", schema=schema, partition_by=["night"])
+    other.create_checkpoint()
+    for file in sorted(Path(lake.uri("rejected"), "_delta_log").glob("*.json"))[:-1]:
+        file.unlink()
+    assert lake.append("rejected", rows, "stage.g1", 2)
+    assert not lake.append("rejected", rows, "stage.g1", 2)
+    assert lake.read("rejected").num_rows == 2
