@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import lru_cache
 
 import pyarrow as pa
 import sqlglot
@@ -42,9 +43,13 @@ from fink_lib.filters.values import Reference, UnknownValueError, similar, type_
 
 _WORD = re.compile(r"\w+")
 
+REMEMBERED = 512
+"""Texts whose verdict is kept: parsing a set of filters takes seconds, and a verdict follows from the text alone."""
+
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements, which are refused in words anyway
 
 
+@lru_cache(maxsize=REMEMBERED)
 def check_predicate(text: str, schema: pa.Schema, source: str = "", terms: Terms = NO_TERMS) -> Predicate:
     """Check one predicate and bring it into canonical form.
 
@@ -76,6 +81,7 @@ def check_predicate(text: str, schema: pa.Schema, source: str = "", terms: Terms
     return Predicate(checked.sql, checked.references, tuple(clauses))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def check_value(text: str, schema: pa.Schema, source: str = "", terms: Terms = NO_TERMS) -> Expression:
     """Check an expression that gives a number, by the rules of :func:`check_predicate`.
 

@@ -54,7 +54,7 @@ class Term:
     meaning: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # the same text gives the same object, so that checks can be remembered
 class Terms:
     """All shared words of a survey.
 

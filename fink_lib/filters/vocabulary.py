@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import sqlglot
@@ -48,7 +49,11 @@ def load_terms(survey_name: str, schema: pa.Schema, file: Path | None = None) ->
     place = file or terms_file(survey_name)
     if not place.exists():
         return Terms()
-    text, source = place.read_text(encoding="utf-8"), str(place)
+    return _read_terms(place.read_text(encoding="utf-8"), schema, str(place))
+
+
+@lru_cache(maxsize=16)
+def _read_terms(text: str, schema: pa.Schema, source: str) -> Terms:
     try:
         query = sqlglot.parse_one(text, dialect="duckdb")
     except SqlglotError as error:
