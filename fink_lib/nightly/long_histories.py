@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fink_lib.lake.patch import patch_rows
 from fink_lib.science.archive_history import with_archive
-from fink_lib.science.base import STATUS_NAMES, Declaration, ModuleReport, ScienceModule
+from fink_lib.science.base import STATUS_NAMES, Declaration, ModuleReport, ScienceModule, Status
 from fink_lib.science.columns import CUTOUTS, HISTORY, Batch, one_chunk
 from fink_lib.science.declarations import STATUS_COLUMN, VERSIONS_COLUMN
 from fink_lib.science.duck import select
@@ -93,9 +94,7 @@ def _applicable(lake: Lake, night: str, declaration: Declaration) -> list[int]:
     words = {name: _word(rows, name) for name in declaration.upstream}
     known = np.ones(rows.num_rows, dtype=bool)
     for name in declaration.requires:
-        known &= ~pc.fill_null(pc.is_in(words[name], value_set=pa.array(["unavailable", "failed"])), True).to_numpy(
-            zero_copy_only=False
-        )
+        known &= np.isin(_codes(words[name]), (Status.OK, Status.NO_MATCH, Status.NOT_APPLICABLE))
     seen = rows.drop_columns([STATUS_COLUMN])
     for name, word in words.items():
         seen = seen.append_column(f"{name}_status", word)
@@ -106,6 +105,13 @@ def _applicable(lake: Lake, night: str, declaration: Declaration) -> list[int]:
 
 def _word(rows: pa.Table, module: str) -> pa.Array:
     return pc.map_lookup(one_chunk(rows.column(STATUS_COLUMN)), pa.scalar(module), "first")
+
+
+def _codes(words: pa.Array) -> npt.NDArray[np.int8]:
+    """Give statuses; an alert that is older than the module does not have its result."""
+    codes = pc.fill_null(pc.index_in(words, value_set=pa.array(STATUS_NAMES)), int(Status.UNAVAILABLE))
+    found: npt.NDArray[np.int8] = codes.to_numpy(zero_copy_only=False).astype(np.int8)
+    return found
 
 
 def _archive(lake: Lake, runner: Runner, nights: list[str], rows: pa.Table) -> pa.Table:
@@ -126,8 +132,7 @@ def _values(lake: Lake, runner: Runner, module: ScienceModule, rows: pa.Table, a
     for upstream in declaration.upstream:
         for column in _outputs(runner, upstream):
             batch.add(column, one_chunk(rows.column(column)))
-        codes = pc.index_in(_word(rows, upstream), value_set=pa.array(STATUS_NAMES))
-        batch.add_status(upstream, codes.to_numpy(zero_copy_only=False).astype(np.int8))
+        batch.add_status(upstream, _codes(_word(rows, upstream)))
     outcome = run_isolated(module, batch, ModuleReport())
     words = [STATUS_NAMES[code] for code in outcome.status]
     versions = {name: declaration.version, **module.resources}

@@ -112,6 +112,7 @@ def test_a_later_night_and_one_too_long_ago_are_not_looked_at(lake: Lake, settin
         {"is_transient": [False]},
         {"is_transient": [None]},
         {"fink_status": [[("is_transient", "unavailable"), ("slsn", "unavailable")]]},
+        {"fink_status": [[("roid", "ok")]]},
     ],
 )
 def test_alerts_that_it_does_not_apply_to_are_left_alone(
