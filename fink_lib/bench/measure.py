@@ -1,4 +1,4 @@
-"""The measurements: each stage alone, the chain drained, the latency at a steady pace, the archive."""
+"""The measurements: each stage alone, the chain drained, the latency at a steady pace, the archive, cross-matches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from confluent_kafka import Consumer
 
 from fink_lib.bench.place import bench_home
 from fink_lib.bench.usage import Usage
-from fink_lib.config import Settings, project_root
+from fink_lib.config import Settings, load_settings, project_root
 from fink_lib.errors import TransientError
 from fink_lib.lake import Lake, open_lake
 from fink_lib.runtime import launcher
@@ -29,8 +30,11 @@ SURVEY = "ztf"
 STAGES = ("stream2raw", "raw2science", "distribution")
 Say = Callable[[str], None]
 
-BUDGETS = {"stream2raw": 600.0, "raw2science": 550.0, "chain": 256.0, "archive": 2000.0}
-"""Alerts per second that the design asks for on 2 cores."""
+BUDGETS = {"stream2raw": 600.0, "raw2science": 550.0, "chain": 256.0, "archive": 2000.0, "crossmatch": 50_000.0}
+"""Alerts per second that the design asks for on 2 cores; positions per second for the slowest cross-match."""
+
+POSITIONS = 100_000
+MEMORY_PARTS = 10
 
 LATENCY_BUDGET_S = {"p95": 20.0, "p99": 30.0}
 WARM_UP = 200
@@ -44,7 +48,7 @@ class Figure:
     Parameters
     ----------
     what : str
-        Stage, ``chain``, ``latency`` or ``archive``.
+        Stage, ``chain``, ``latency``, ``archive`` or ``crossmatch``.
     alerts : int
         How many passed.
     seconds : float
@@ -80,7 +84,7 @@ def measure(stage: str, alerts: int, data: Sequence[Path], parent: Path, say: Sa
     Parameters
     ----------
     stage : str
-        A stage, ``chain``, ``latency``, ``archive``, or ``all``.
+        A stage, ``chain``, ``latency``, ``archive``, ``crossmatch``, or ``all``.
     alerts : int
         How many to send.
     data : sequence of Path
@@ -91,6 +95,8 @@ def measure(stage: str, alerts: int, data: Sequence[Path], parent: Path, say: Sa
         Takes a line of progress.
     """
     figures: list[Figure] = []
+    if stage in ("crossmatch", "all"):
+        figures.append(_crossmatch(say))
     if stage in (*STAGES, "archive", "all"):
         wanted = [*STAGES, "archive"] if stage == "all" else [*_up_to(stage), stage]
         with bench_home(parent, ("kafka", "hbase") if "archive" in wanted else ("kafka",), alerts, say) as settings:
@@ -125,6 +131,7 @@ def _stage(settings: Settings, stage: str) -> Figure:
         raise TransientError(f"{stage} ended with code {code}; see {settings.log_dir / 'bench'}")
     rows = _ledger(open_lake(settings, SURVEY), stage)
     figure = _figure(stage, rows, usage)
+    figure.more["peak_mb_by_tenth"] = [round(peak / 1e6) for peak in usage.peaks_bytes(MEMORY_PARTS)]
     if stage == "raw2science":
         figure.more["us_per_alert"] = _module_cost(rows)
     return figure
@@ -163,6 +170,18 @@ def _archive(settings: Settings, say: Say) -> Figure:
             rows += lake.count("science", night)
     seconds = time.monotonic() - began_s
     return Figure("archive", rows, seconds, rows / seconds, 1000 * usage.cpu_s / rows, usage.peak_bytes / 1e6)
+
+
+def _crossmatch(say: Say) -> Figure:
+    from fink_lib.bench.crossmatch import crossmatch_rates
+
+    say("measuring crossmatch")
+    with tempfile.TemporaryDirectory(prefix="fink-bench-") as home:
+        rates, usage = crossmatch_rates(load_settings(Path(home)), POSITIONS)
+    slowest = min(rates.values())
+    more: dict[str, Any] = {"positions_s": {name: round(rate) for name, rate in rates.items()}}
+    cpu_ms = 1000 * usage.cpu_s / (POSITIONS * len(rates))
+    return Figure("crossmatch", POSITIONS, POSITIONS / slowest, slowest, cpu_ms, usage.peak_bytes / 1e6, more)
 
 
 def _start_drivers(settings: Settings, say: Say) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from types import TracebackType
 from typing import Self
 
@@ -23,8 +24,9 @@ class Usage:
     ----------
     cpu_s : float
         Processor seconds used since the start of the measurement, of processes seen at least once.
-    peak_bytes : int
-        Largest sum of resident memory. Pages shared by forked workers count for each of them.
+    resident_bytes : list of int
+        Sum of resident memory at each look, one every :data:`SAMPLE_S` seconds. Pages shared by forked workers count
+        for each of them.
     """
 
     def __init__(self, pids: list[int]) -> None:
@@ -32,7 +34,7 @@ class Usage:
         self._before: dict[int, float] = {}
         self._last: dict[int, float] = {}
         self._done = threading.Event()
-        self.peak_bytes = 0
+        self.resident_bytes: list[int] = []
         self._sample(first=True)
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
 
@@ -40,6 +42,17 @@ class Usage:
     def cpu_s(self) -> float:
         """Processor seconds since the start."""
         return sum(spent - self._before.get(pid, 0.0) for pid, spent in self._last.items())
+
+    @property
+    def peak_bytes(self) -> int:
+        """Largest sum of resident memory."""
+        return max(self.resident_bytes)
+
+    def peaks_bytes(self, parts: int) -> list[int]:
+        """Largest sum of resident memory in each of some equal parts of the time: flat, or growing."""
+        looks = self.resident_bytes
+        edges = [round(part * len(looks) / parts) for part in range(parts + 1)]
+        return [max(looks[begin:end]) for begin, end in pairwise(edges) if begin < end]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -67,7 +80,7 @@ class Usage:
             self._last[process.pid] = times.user + times.system
             if first:
                 self._before[process.pid] = times.user + times.system
-        self.peak_bytes = max(self.peak_bytes, resident)
+        self.resident_bytes.append(resident)
 
     def _tree(self) -> list[psutil.Process]:
         found: dict[int, psutil.Process] = {}
