@@ -16,7 +16,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark.sql.functions import input_file_name
 
 from fink_lib.errors import ConfigError, TransientError
 from fink_lib.filters.watch import LiveFilters
@@ -24,9 +23,8 @@ from fink_lib.lake.tables import PARTITION
 from fink_lib.streams.committed import Delivery, Marker, NightCount, read_deliveries
 from fink_lib.streams.packet import Packet
 from fink_lib.streams.packing import PACKETS_DDL, PIECE_ROWS, make_kernel
-from fink_lib.streams.pieces import FILE, Piece, pieces_of
+from fink_lib.streams.pieces import Piece, files_of, follow_files, pieces_of
 from fink_lib.streams.producer import TransactionalProducer, pending
-from fink_lib.streams.raw2science import follow_table
 from fink_lib.streams.report import Share, add_up
 from fink_lib.streams.sent import SentBefore
 from fink_lib.streams.stage import Batch, LedgerRow, StageContext
@@ -74,14 +72,14 @@ class Distribution:
 
     def source(self, spark: SparkSession, context: StageContext) -> DataFrame:
         """Follow the files of ``science``; nothing of their content is read here."""
-        return follow_table(spark, context, "science").select(input_file_name().alias(FILE))
+        return follow_files(spark, context, "science")
 
     def process(self, frame: DataFrame, batch: Batch) -> list[LedgerRow]:
         """Send a batch, or recognise that it was sent."""
         producer = self._opened
         if producer.last is not None and producer.last.covers(batch.generation, batch.batch_id):
             return self._done_before(producer.last, batch)
-        files = {row[FILE]: row["count"] for row in frame.groupBy(FILE).count().collect()}
+        files = files_of(frame)
         if not files:
             return []
         self._refresh_filters(batch)

@@ -7,7 +7,7 @@ through the JVM, which would take it apart into values and put these together ag
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,12 +16,16 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
+from pyspark.sql.functions import input_file_name
 
 from fink_lib.lake.lake import conform
 from fink_lib.lake.tables import PARTITION
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
     from fink_lib.lake import Lake
+    from fink_lib.streams.stage import StageContext
 
 FILE = "file"
 """Column in which Spark names the file of a row."""
@@ -79,8 +83,31 @@ def groups_of(parquet: pq.ParquetFile, piece: Piece) -> Iterator[tuple[int, int,
         start += rows
 
 
-def read_piece(lake: Lake, table: str, piece: Piece, chunk_rows: int) -> Iterator[pa.Table]:
-    """Read all columns of a piece.
+def follow_files(spark: SparkSession, context: StageContext, table: str) -> DataFrame:
+    """Read a lake table as a stream of its appends: for each row the file it is in, and nothing else.
+
+    Whatever else the stream had, Spark would read it in full for every action on the batch.
+    """
+    reader = (
+        spark.readStream.format("delta")
+        .option("skipChangeCommits", "true")
+        .option("maxFilesPerTrigger", context.settings.streams.max_files_per_trigger)
+    )
+    if context.checkpoint.start:
+        reader = reader.option("startingVersion", context.checkpoint.start)
+    return reader.load(context.lake.uri(table)).select(input_file_name().alias(FILE))
+
+
+def files_of(frame: DataFrame) -> dict[str, int]:
+    """Give the files of a batch of :func:`follow_files`, each with its number of rows."""
+    counts = frame.toArrow().column(FILE).value_counts()
+    return {row["values"]: row["counts"] for row in counts.to_pylist()}
+
+
+def read_piece(
+    lake: Lake, table: str, piece: Piece, chunk_rows: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Read a piece.
 
     Parameters
     ----------
@@ -92,22 +119,26 @@ def read_piece(lake: Lake, table: str, piece: Piece, chunk_rows: int) -> Iterato
         What to read.
     chunk_rows : int
         Rows that are held at once.
+    columns : sequence of str, optional
+        Columns, or fields of records as dotted paths, that every file has; all columns if not given.
 
     Yields
     ------
     pyarrow.Table
-        Some rows with the columns of the table, ``night`` last; columns that the file lacks are null.
+        Some rows with the columns of the table, ``night`` last; columns that the file lacks are null. If some were
+        asked for, these alone, and records have only the fields that were asked for.
     """
     schema = lake.schema(table)
     body = pa.schema([field for field in schema if field.name != PARTITION])
     with open_piece(lake, table, piece) as parquet:
-        columns = [name for name in body.names if name in set(parquet.schema_arrow.names)]
+        wanted = list(columns or [name for name in body.names if name in set(parquet.schema_arrow.names)])
         for group, begin, end in groups_of(parquet, piece):
             place = 0
-            for part in parquet.iter_batches(chunk_rows, row_groups=[group], columns=columns):
+            for part in parquet.iter_batches(chunk_rows, row_groups=[group], columns=wanted):
                 first, last = max(begin, place), min(end, place + part.num_rows)
                 if first < last:
-                    rows = conform(pa.Table.from_batches([part.slice(first - place, last - first)]), body)
+                    rows = pa.Table.from_batches([part.slice(first - place, last - first)])
+                    rows = rows if columns else conform(rows, body)
                     yield rows.append_column(schema.field(PARTITION), pa.array([piece.night] * rows.num_rows))
                 place += part.num_rows
                 if place >= end:

@@ -19,17 +19,18 @@ import pyarrow.compute as pc
 from fink_lib import __version__
 from fink_lib.errors import TransientError
 from fink_lib.lake import open_lake
+from fink_lib.lake.lake import conform
 from fink_lib.lake.tables import PARTITION, PROCESS, UTC_US
 from fink_lib.runtime.failpoints import failpoint
 from fink_lib.science import load_modules
 from fink_lib.streams.books import close_books
 from fink_lib.streams.earlier import NOTHING, PLACE, Earlier, find_earlier
-from fink_lib.streams.pieces import FILE, Piece, pieces_of, read_piece
+from fink_lib.streams.pieces import Piece, files_of, follow_files, pieces_of, read_piece
 from fink_lib.streams.report import REPORT_DDL, Share, add_up
 from fink_lib.streams.seen import Ids, Origins, SeenIds
 from fink_lib.streams.stage import Batch, LedgerRow, StageContext
 from fink_lib.streams.stamps import cutout_reader
-from fink_lib.streams.verdicts import Verdicts, cut_expression, decide, origin_numbers
+from fink_lib.streams.verdicts import Verdicts, cut_columns, decide, first_cut, origin_numbers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -39,6 +40,19 @@ if TYPE_CHECKING:
 PASS_ROWS = 4000
 PIECE_ROWS = 2000
 """Rows of ``raw`` that a task takes at a time: a row group, so that no two tasks read one."""
+
+ORIGINS = pa.schema(
+    [
+        ("alert_id", pa.int64()),
+        (PARTITION, pa.string()),
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("kafka_time", UTC_US),
+        ("cut", pa.string()),
+    ]
+)
+"""What decides about an alert."""
 
 
 class Raw2Science:
@@ -62,19 +76,21 @@ class Raw2Science:
         self._seen = None
 
     def source(self, spark: SparkSession, context: StageContext) -> DataFrame:
-        """Follow ``raw``; commits that only rewrite files (compaction, replay) are not seen again."""
-        return follow_table(spark, context, "raw")
+        """Follow the files of ``raw``; nothing of their content is read here.
+
+        Commits that only rewrite files (compaction, replay) are not seen again.
+        """
+        return follow_files(spark, context, "raw")
 
     def process(self, frame: DataFrame, batch: Batch) -> list[LedgerRow]:
         """Decide, compute, commit."""
         if self._seen is None:
             raise RuntimeError("the stage was not opened")
-        origins = _origins(frame, batch)
-        verdicts = decide(self._earlier.missing(origins.drop_columns([FILE])), self._seen)
+        pieces = pieces_of(files_of(frame), PIECE_ROWS)
+        verdicts = decide(self._earlier.missing(read_origins(batch.lake, pieces)), self._seen)
         staying, leaving = verdicts.staying, verdicts.leaving
         total = Share()
         if staying.num_rows:
-            pieces = pieces_of(_rows_of_files(origins), PIECE_ROWS)
             kernel = make_kernel(batch, self._earlier, _places(leaving), pieces)
             numbers = frame.sparkSession.range(0, len(pieces), 1, batch.settings.streams.write_tasks)
             total = add_up(row.report for row in numbers.mapInArrow(kernel, REPORT_DDL).collect())
@@ -92,16 +108,36 @@ class Raw2Science:
         return _ledger(verdicts, total)
 
 
-def follow_table(spark: SparkSession, context: StageContext, table: str) -> DataFrame:
-    """Read a lake table as a stream of its appends."""
-    reader = (
-        spark.readStream.format("delta")
-        .option("skipChangeCommits", "true")
-        .option("maxFilesPerTrigger", context.settings.streams.max_files_per_trigger)
-    )
-    if context.checkpoint.start:
-        reader = reader.option("startingVersion", context.checkpoint.start)
-    return reader.load(context.lake.uri(table))
+def read_origins(lake: Lake, pieces: Iterable[Piece]) -> pa.Table:
+    """Read of each alert only what decides whether it stays.
+
+    Parameters
+    ----------
+    lake : Lake
+        Holds the files.
+    pieces : iterable of Piece
+        Of ``raw``.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``alert_id, night, topic, partition, offset, kafka_time`` and ``cut``, the first cut that the alert fails.
+    """
+    survey = lake.survey
+    places = {name: f"ingest.{name}" for name in ("topic", "partition", "offset", "kafka_time")}
+    columns = [survey.id_field, *places.values(), *cut_columns(survey.quality_cuts)]
+    parts = [ORIGINS.empty_table()]
+    for piece in pieces:
+        for rows in read_piece(lake, "raw", piece, PIECE_ROWS, columns):
+            ingest = rows.column("ingest").combine_chunks()
+            found = {
+                "alert_id": rows.column(survey.id_field),
+                PARTITION: rows.column(PARTITION),
+                **{name: ingest.field(name) for name in places},
+                "cut": first_cut(rows, survey.quality_cuts),
+            }
+            parts.append(conform(pa.table(found), ORIGINS))
+    return pa.concat_tables(parts)
 
 
 def load_night(lake: Lake, night: str) -> tuple[Ids, Origins]:
@@ -173,24 +209,6 @@ def _in_passes(
             held = []
     if sum(part.num_rows for part in held):
         yield pa.concat_tables(held).combine_chunks()
-
-
-def _origins(frame: DataFrame, batch: Batch) -> pa.Table:
-    rows: pa.Table = frame.selectExpr(
-        f"{batch.survey.id_field} AS alert_id",
-        PARTITION,
-        "ingest.topic AS topic",
-        "ingest.partition AS partition",
-        "ingest.offset AS offset",
-        "ingest.kafka_time AS kafka_time",
-        f"{cut_expression(batch.survey.quality_cuts)} AS cut",
-        f"input_file_name() AS {FILE}",
-    ).toArrow()
-    return rows.set_column(5, "kafka_time", rows.column("kafka_time").cast(UTC_US))
-
-
-def _rows_of_files(origins: pa.Table) -> dict[str, int]:
-    return {row["values"]: row["counts"] for row in origins.column(FILE).value_counts().to_pylist()}
 
 
 def _places(rows: pa.Table) -> dict[str, set[tuple[int, int]]]:

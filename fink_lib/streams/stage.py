@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOP_S = 0.1
+LOOP_S = 0.5
+"""Between two looks at the query; each of them is work for the JVM."""
+
+DRAIN_LOOP_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,9 @@ def _follow(query: StreamingQuery, session: DriverSession, settings: Settings) -
         progress = query.lastProgress
         if progress is not None:
             session.lagging(_lag(progress))
-        time.sleep(LOOP_S)
+        if not session.draining.wait(LOOP_S):
+            continue
+        time.sleep(DRAIN_LOOP_S)
     failure = query.exception()
     if failure is not None and not session.draining.is_set():
         raise failure

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlglot
+from sqlglot import exp
 
 from fink_lib.lake.tables import PARTITION
+from fink_lib.science.duck import select
 from fink_lib.streams.seen import Origins, SeenIds, first_of_each, origin_of
 
 ORDER_RECEIVED = [(name, "ascending") for name in ("kafka_time", "topic", "partition", "offset")]
@@ -68,12 +71,28 @@ def decide(rows: pa.Table, seen: SeenIds) -> Verdicts:
     return Verdicts(kept.append_column("reason", pa.array(reasons.tolist(), pa.string())))
 
 
-def cut_expression(cuts: Sequence[tuple[str, str]]) -> str:
-    """Write the SQL that names the first cut an alert fails; null if it passes all, and a null value fails."""
-    if not cuts:
-        return "CAST(NULL AS STRING)"
+def first_cut(rows: pa.Table, cuts: Sequence[tuple[str, str]]) -> pa.Array:
+    """Name the first cut that each alert fails; null if it passes all, and a null value fails.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        At least :func:`cut_columns`.
+    cuts : sequence of (str, str)
+        Name and SQL predicate of each cut.
+    """
+    if not cuts or not rows.num_rows:
+        return pa.nulls(rows.num_rows, pa.string())
     arms = " ".join(f"WHEN NOT coalesce({predicate}, false) THEN '{name}'" for name, predicate in cuts)
-    return f"CASE {arms} END"
+    return select(f"SELECT CASE {arms} END AS cut FROM rows", rows=rows).column("cut").combine_chunks()
+
+
+def cut_columns(cuts: Sequence[tuple[str, str]]) -> list[str]:
+    """Give the columns, or fields of records, that the predicates of some cuts name, as dotted paths."""
+    trees = [sqlglot.parse_one(predicate, dialect="duckdb") for _, predicate in cuts]
+    return sorted(
+        {".".join(part.name for part in column.parts) for tree in trees for column in tree.find_all(exp.Column)}
+    )
 
 
 def origin_numbers(rows: pa.Table) -> Origins:

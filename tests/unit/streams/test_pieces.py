@@ -48,6 +48,18 @@ def test_each_row_is_read_once_as_the_table_has_it(lake: Lake, size: int, chunk:
     assert content(whole) == content(lake.read("raw"))
 
 
+def test_single_fields_can_be_read(lake: Lake) -> None:
+    names = ["candid", "candidate.rb", "ingest.offset"]
+    parts = [rows for piece in pieces_of(files(lake), 64) for rows in read_piece(lake, "raw", piece, 500, names)]
+    assert parts[0].schema.field("candidate").type.names == ["rb"]
+    found = pa.concat_tables(parts).to_pylist()
+    stored = lake.read("raw", columns=["candid", "candidate", "ingest", "night"]).to_pylist()
+    assert {r["candid"]: (r["candidate"] or {}).get("rb") for r in found} == {
+        r["candid"]: (r["candidate"] or {}).get("rb") for r in stored
+    }
+    assert {r["night"] for r in found} == {NIGHT}
+
+
 def test_a_column_that_a_file_lacks_is_null(lake: Lake) -> None:
     name = next(iter(files(lake)))
     path = name.removeprefix("file://")

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from fink_lib.streams.seen import SeenIds, origin_of
-from fink_lib.streams.verdicts import cut_expression, decide
+from fink_lib.streams.verdicts import cut_columns, decide, first_cut
 
 
 def batch(rows):
@@ -58,6 +58,30 @@ def test_a_replayed_batch_gets_the_same_verdicts():
     assert reasons(rows, load) == first
 
 
+CUTS = (("nbad", "candidate.nbad = 0"), ("rb", "candidate.rb >= 0.55"), ("fid", "candidate.fid <> 3"))
+
+
+def alerts(*values):
+    kind = pa.struct([("nbad", pa.int32()), ("rb", pa.float32()), ("fid", pa.int32())])
+    return pa.table(
+        {"candidate": pa.array([dict(zip(("nbad", "rb", "fid"), one, strict=True)) for one in values], kind)}
+    )
+
+
+def test_the_first_cut_that_an_alert_fails_is_named():
+    rows = alerts((0, 0.9, 1), (0, 0.55, 2), (1, 0.1, 3), (0, 0.54, 3), (0, 0.9, 3))
+    assert first_cut(rows, CUTS).to_pylist() == [None, None, "nbad", "rb", "fid"]
+
+
 def test_a_null_fails_its_cut():
-    text = cut_expression([("rb", "candidate.rb >= 0.55")])
-    assert text == "CASE WHEN NOT coalesce(candidate.rb >= 0.55, false) THEN 'rb' END"
+    rows = alerts((0, None, 1), (None, 0.9, 1), (0, 0.9, None))
+    assert first_cut(rows, CUTS).to_pylist() == ["rb", "nbad", "fid"]
+
+
+def test_without_cuts_or_alerts_nothing_is_cut():
+    assert first_cut(alerts((0, 0.1, 3)), ()).to_pylist() == [None]
+    assert first_cut(alerts(), CUTS).to_pylist() == []
+
+
+def test_only_the_fields_that_cuts_name_are_read():
+    assert cut_columns(CUTS) == ["candidate.fid", "candidate.nbad", "candidate.rb"]
