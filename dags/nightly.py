@@ -69,6 +69,7 @@ with DAG(
         reconcile,
         stage("compact", heavy=True),
         stage("validate", heavy=True),
+        stage("select", heavy=True),
         archive,
         stage("verify_archive", heavy=True),
         stage("summarise", heavy=True),

@@ -277,10 +277,10 @@ def class_rule_row(sql: str, name: str | None) -> str | None:
 def sender_of(batch: str) -> str:
     """Tell which stage sent the messages of a batch, by its name.
 
-    >>> [sender_of(batch) for batch in ("g1-000000003", "mm-000000000", "heal-20240312-1-000000")]
-    ['distribution', 'multimessenger', 'heal']
+    >>> [sender_of(batch) for batch in ("g1-000000003", "mm-000000000", "select-20240312-000000")]
+    ['distribution', 'multimessenger', 'select']
     """
-    return {"heal": HEAL, "mm": "multimessenger"}.get(batch.split("-", 1)[0], "distribution")
+    return {"heal": HEAL, "select": "select", "mm": "multimessenger"}.get(batch.split("-", 1)[0], "distribution")
 
 
 def _reclassified(lake: Lake, alert_id: int) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DAG_DOC = """
 ### One night of {survey}, from its last alert to its summary
-`close_night → reconcile → compact → validate → archive → verify_archive → summarise → publish`
+`close_night → reconcile → compact → validate → select → archive → verify_archive → summarise → publish`
 
 The run's night is the parameter `night` (YYYYMMDD); without one it is the night that ended last before the run's
 logical date. Each task is one process, `python -m jobs.nightly --survey {survey} --stage <task> --night <night>`,
@@ -64,6 +64,14 @@ streams have taken in everything of the night. The log names what is still missi
 **Fails** when a *critical* expectation is not met: the night is held, nothing is archived. Warnings do not stop it.
 
 **Read** the report: is the night wrong, or the expectation? {_AGAIN}
+""",
+    "select": f"""
+**Does**: chooses alerts with the filters of the night (`sql/filters/ztf/night/`) and sends them to their topics, each
+alert once. A second run sends what is left, or nothing. Run again after the night has changed, it sends what enters
+only now, marked late.
+
+**Fails** when Kafka does not answer, or when another night's selection is being sent (it is retried). A try that was
+killed is completed by the next one, of this night or another. {_AGAIN}
 """,
     "archive": f"""
 **Does**: writes the night's science rows to one table of HBase. A repeated write changes no cell.

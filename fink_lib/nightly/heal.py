@@ -15,11 +15,10 @@ from collections import Counter
 
 from fink_lib.filters import load_filters
 from fink_lib.nightly.healing import Merged, committed_number, merge_night
-from fink_lib.nightly.late import Sent, send_healed
-from fink_lib.nightly.nights import list_states, night_state, set_state
-from fink_lib.nightly.stage import AFTER_HEALING, HEAL, LOCK_WAIT_S, NightContext, Verdict, may_heal
+from fink_lib.nightly.late import Sent, healing_lock, send_healed
+from fink_lib.nightly.nights import list_states, night_state, set_state, was_archived
+from fink_lib.nightly.stage import AFTER_HEALING, HEAL, NightContext, Verdict, may_heal
 from fink_lib.runtime.failpoints import failpoint
-from fink_lib.runtime.lock import FileLock
 from fink_lib.science import build_runner
 from fink_lib.science.healing import Healer
 
@@ -37,7 +36,7 @@ def heal(context: NightContext) -> Verdict:
     settings, lake, night = context.settings, context.lake, context.night
     patient = settings.model_copy(update={"services": settings.services.for_healing})
     filters = load_filters(context.survey, home=settings.home)
-    with FileLock(settings.run_dir(context.survey.name, HEAL) / "lock", wait_s=LOCK_WAIT_S):
+    with healing_lock(context):
         sent = send_healed(context, filters, committed_number(lake, night))
         healer = Healer(build_runner(context.survey, patient))
         merged = merge_night(context, healer, filters, lambda: _reopen(context))
@@ -56,7 +55,7 @@ def heal(context: NightContext) -> Verdict:
     present = night_state(lake, night)
     reopened = present is not None and (
         (present.state == "closed" and present.stage == HEAL)
-        or (present.state == "failed" and present.stage in AFTER_HEALING and _was_archived(context))
+        or (present.state == "failed" and present.stage in AFTER_HEALING and was_archived(lake, night))
     )
     return Verdict(True, _sentence(night, merged, sent), details, then=AFTER_HEALING if reopened else ())
 
@@ -76,10 +75,6 @@ def _reopen(context: NightContext) -> None:
     if present is not None and present.state == "archived":
         reason = "alerts are being healed; the archive follows"
         set_state(context.lake, context.night, "closed", HEAL, reason, context.now)
-
-
-def _was_archived(context: NightContext) -> bool:
-    return "archived" in context.lake.read("nights", [context.night], columns=["state"]).column("state").to_pylist()
 
 
 def _waiting(merged: Merged) -> dict[str, int]:

@@ -21,16 +21,17 @@ import pyarrow.compute as pc
 
 from fink_lib import __version__
 from fink_lib.errors import TransientError
+from fink_lib.filters import FilterSet
 from fink_lib.lake.tables import PARTITION
-from fink_lib.nightly.stage import CORRECTIONS, HEAL
+from fink_lib.nightly.stage import CORRECTIONS, HEAL, LOCK_WAIT_S
 from fink_lib.runtime.failpoints import failpoint
+from fink_lib.runtime.lock import FileLock
 from fink_lib.streams.committed import Delivery, Marker, NightCount, read_deliveries
 from fink_lib.streams.packet import HEADER_LATE, Packet
 from fink_lib.streams.producer import TransactionalProducer, pending
 from fink_lib.streams.stamps import StampReader
 
 if TYPE_CHECKING:
-    from fink_lib.filters import FilterSet
     from fink_lib.lake import Lake
     from fink_lib.nightly.stage import NightContext
 
@@ -114,6 +115,29 @@ def send_healed(context: NightContext, filters: FilterSet, number: int) -> Sent:
     return told
 
 
+def settle(context: NightContext) -> int:
+    """Write down what a healing has sent that died before it could; gives the number of messages.
+
+    Raises
+    ------
+    TransientError
+        If Kafka is away.
+    LockedError
+        If a night is being healed.
+    """
+    with healing_lock(context):
+        sender = _Sender(context, FilterSet(()), 0)
+        try:
+            return sender.open([])
+        finally:
+            sender.close()
+
+
+def healing_lock(context: NightContext) -> FileLock:
+    """Give the lock of the one producer of corrections, whatever night they are of."""
+    return FileLock(context.settings.run_dir(context.survey.name, HEAL) / "lock", wait_s=LOCK_WAIT_S)
+
+
 def what_is_due(lake: Lake, night: str, number: int, filters: FilterSet, prefix: str) -> list[Due]:
     """Decide what a healing has to send, in the order of the alerts' ids.
 
@@ -159,8 +183,14 @@ class _Sender:
         self._source = str(context.lake.table("science").metadata().id)
         self._producer = TransactionalProducer(context.settings, context.survey.name, HEAL)
 
-    def open(self, names: Iterable[str]) -> None:
-        """Take over from the last process that sent corrections, and write down what it could not."""
+    def open(self, names: Iterable[str]) -> int:
+        """Take over from the last process that sent corrections, and write down what it could not.
+
+        Returns
+        -------
+        int
+            Number of messages that were written down.
+        """
         topics = [self._filters[name].topic(self._prefix) for name in names]
         self._producer.open([*topics, corrections_topic(self._prefix, self._context.survey.name)])
         last = self._producer.last
@@ -176,6 +206,8 @@ class _Sender:
                     )
                 there = replace(self._context, night=night)
                 _write_down(there, last.generation, last.batch_id, last.nights[night].received, deliveries)
+                return len(deliveries)
+        return 0
 
     def close(self) -> None:
         """Let go of the producer."""

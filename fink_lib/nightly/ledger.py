@@ -24,14 +24,14 @@ from fink_lib.lake import open_lake
 from fink_lib.lake.tables import PARTITION
 from fink_lib.nightly.equations import PLACE, Equation, distribution, offset_faults, raw2science, tally
 from fink_lib.nightly.offsets import OffsetReport, by_place, compare_offsets
-from fink_lib.nightly.stage import CORRECTIONS, HEAL
+from fink_lib.nightly.stage import CORRECTIONS, HEAL, SELECT
 
 if TYPE_CHECKING:
     from fink_lib.config import Settings
     from fink_lib.lake import Lake
     from fink_lib.nightly.kafka import KafkaView
 
-SENDERS = ("distribution", HEAL, "multimessenger")
+SENDERS = ("distribution", HEAL, SELECT, "multimessenger")
 """Stages whose messages are in ``sent``."""
 
 NEAR_DAYS = 1

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 STATES = ("live", "closing", "closed", "held", "archived", "failed", "empty", "abandoned")
 """Every word that a night's state can be."""
 
-ORDER = ("close_night", "reconcile", "compact", "validate", "archive", "verify_archive", "summarise", "publish")
+ORDER = (
+    "close_night",
+    "reconcile",
+    "compact",
+    "validate",
+    "select",
+    "archive",
+    "verify_archive",
+    "summarise",
+    "publish",
+)
 """The stages of the chain, first to last."""
 
 COUNTED = ("raw", "cutouts", "quarantine", "science", "rejected", "sent")
@@ -76,6 +86,11 @@ def night_state(lake: Lake, night: str) -> NightState | None:
         return None
     row = rows.slice(0, 1).to_pylist()[0]
     return NightState(row["state"], row["time"], row["stage"], row["by"], row["reason"])
+
+
+def was_archived(lake: Lake, night: str) -> bool:
+    """Tell whether a night has ever been archived, whatever it is now."""
+    return "archived" in lake.read("nights", [night], columns=["state"]).column("state").to_pylist()
 
 
 def set_state(lake: Lake, night: str, state: str, stage: str, reason: str, now: datetime, by: str = "nightly") -> bool:

@@ -1,6 +1,13 @@
-"""reconcile: the ledger equation of the night, from the sources of truth; one that does not close goes no further."""
+"""reconcile: the ledger equation of the night, from the sources of truth; one that does not close goes no further.
+
+A sender of the night that died between its commit and table ``sent`` leaves messages that nobody has recorded, and the
+sender itself might be kept from coming back by the very equation that they spoil. So what such a one has left is
+written down here, and the equation computed again.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from fink_lib.nightly.ledger import night_ledger
 from fink_lib.nightly.stage import NightContext, Verdict
@@ -9,7 +16,10 @@ from fink_lib.runtime.files import write_json
 
 def reconcile(context: NightContext) -> Verdict:
     """Compute all equations and keep them in ``ledger.json`` of the night's reports."""
-    ledger = night_ledger(context.settings, context.survey.name, context.night, progress=context.progress)
+    ledger = _ledger(context)
+    if not ledger["closed"] and (found := _settle(context)):
+        context.progress(f"{found} messages of a stage that died are recorded now")
+        ledger = _ledger(context)
     write_json(context.report_dir / "ledger.json", ledger)
     details = {"closed": ledger["closed"], "ledger": ledger}
     if ledger["closed"]:
@@ -20,3 +30,14 @@ def reconcile(context: NightContext) -> Verdict:
         details,
         "failed",
     )
+
+
+def _ledger(context: NightContext) -> dict[str, Any]:
+    return night_ledger(context.settings, context.survey.name, context.night, progress=context.progress)
+
+
+def _settle(context: NightContext) -> int:
+    """Record what selections and healings have sent and could not write down."""
+    from fink_lib.nightly import late, select  # nearly every night closes without them
+
+    return late.settle(context) + select.settle(context)

@@ -24,6 +24,7 @@ FUNCTIONS = {
     "reconcile": "fink_lib.nightly.reconcile:reconcile",
     "compact": "fink_lib.nightly.compact:compact",
     "validate": "fink_lib.nightly.validate:validate",
+    "select": "fink_lib.nightly.select:select",
     "archive": "fink_lib.nightly.archive:archive",
     "verify_archive": "fink_lib.nightly.archive:verify_archive",
     "summarise": "fink_lib.nightly.summarise:summarise",

@@ -26,6 +26,9 @@ LOCK_WAIT_S = 2.0
 HEAL = "heal"
 """A stage apart from the chain: it may come at any time after a night was closed."""
 
+SELECT = "select"
+"""The stage that sends what the filters of the night choose."""
+
 CORRECTIONS = "corrections"
 """Stands for a filter in the name of the topic of corrections, in headers and in counts; never in table ``sent``."""
 

@@ -231,8 +231,8 @@ def check_outputs(lake: Lake, outputs: Mapping[str, Sequence[Message]], prefix: 
 
 def check_sent(lake: Lake, outputs: Mapping[str, Sequence[Message]], prefix: str = "fink") -> list[str]:
     """Check that the rows of ``sent`` are the messages of the topics, one to one, by place and by alert."""
-    topics = [f"{prefix}_{name}_ztf" for name in FILTERS]
-    there = {message.place: message.packet()["candid"] for topic in topics for message in outputs.get(topic, ())}
+    topics = [topic for topic in outputs if topic != f"{prefix}_corrections_ztf"]
+    there = {message.place: message.packet()["candid"] for topic in topics for message in outputs[topic]}
     noted = Counter(origin(row) for row in lake.sent)
     wrong = [
         f"{_place(origin(row))} (candid {row['alert_id']}, filter {row['filter']})"
@@ -257,7 +257,9 @@ def check_ledger(lake: Lake) -> list[str]:
     def by_night(rows: Iterable[Row], wanted: Callable[[Row], bool] = lambda row: True) -> Counter[str]:
         return Counter(row["night"] for row in rows if wanted(row))
 
-    raw, science, sent = by_night(lake.raw), by_night(lake.science), by_night(lake.sent)
+    raw, science = by_night(lake.raw), by_night(lake.science)
+    sent = by_night(lake.sent, lambda row: not _selected(row))
+    selected = by_night(lake.sent, _selected)
     quarantined = by_night(lake.quarantine)
     duplicates = by_night(lake.rejected, lambda row: row["reason"] == "duplicate")
     rejected = by_night(lake.rejected, lambda row: row["reason"] != "duplicate")
@@ -265,6 +267,7 @@ def check_ledger(lake: Lake) -> list[str]:
         "stream2raw": {"received": raw + quarantined, "produced": raw, "quarantined": quarantined},
         "raw2science": {"received": raw, "produced": science, "rejected": rejected, "duplicates": duplicates},
         "distribution": {"received": science, "sent": sent},
+        "select": {"sent": selected},
     }
     if len({row.get("generation") for row in lake.ledger if row["stage"] == "distribution"}) > 1:
         del truth["distribution"]["received"]  # a new generation reads again what it does not send again
@@ -281,6 +284,11 @@ def check_ledger(lake: Lake) -> list[str]:
     ]
     batches = Counter((row["stage"], row["batch"], row["night"]) for row in lake.ledger if row["stage"] in truth)
     return [*sentences, *say("ledger: {n} batch(es) are there twice: {who}", [" ".join(b) for b in _twice(batches)])]
+
+
+def _selected(row: Row) -> bool:
+    """Tell whether a row of ``sent`` is of the selection at the end of a night."""
+    return str(row.get("batch") or "").startswith("select-")
 
 
 def _by_place(rows: Iterable[Row]) -> dict[Place, Row]:

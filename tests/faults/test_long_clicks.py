@@ -28,6 +28,7 @@ TASKS = (
     "reconcile",
     "compact",
     "validate",
+    "select",
     "archive",
     "verify_archive",
     "summarise",

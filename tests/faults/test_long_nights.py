@@ -21,7 +21,17 @@ from tests.faults.summary import check_summary, read_statistics
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 ALERTS = "1200"
-CHAIN = ("close_night", "reconcile", "compact", "validate", "archive", "verify_archive", "summarise", "publish")
+CHAIN = (
+    "close_night",
+    "reconcile",
+    "compact",
+    "validate",
+    "select",
+    "archive",
+    "verify_archive",
+    "summarise",
+    "publish",
+)
 TABLE = "ztf"
 
 

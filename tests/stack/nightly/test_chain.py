@@ -302,7 +302,7 @@ def test_an_unverified_night_is_not_published(night):
 
 def test_a_row_that_hbase_lost_stops_the_night(night):
     night.fill()
-    for stage in ORDER[:5]:
+    for stage in ORDER[: ORDER.index("verify_archive")]:
         night.run(stage)
     table = archive_table(night.lake.survey, "ztf")
     with HBase(night.settings.hbase) as hbase:

@@ -42,8 +42,9 @@ def good_science(lake: Lake) -> pa.Table:
     rows = science_rows(lake, 10)
     clean = {
         name: None for name in ("roid", "nalerthist", "rf_snia_vs_nonia", "rf_kn_vs_nonkn", "snn_snia_vs_nonia",
-                                "snn_sn_vs_all", "mulens", "agn_score")
+                                "snn_sn_vs_all", "mulens", "agn_score", "slsn_score")
     }  # fmt: skip
+    clean |= {name: None for name in rows.column_names if name.startswith("anomaly_score")}
     return replace(
         rows,
         **{name: [None] * 10 for name in clean},
