@@ -8,9 +8,10 @@ import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from fink_lib.config import Settings, load_settings
 from fink_lib.errors import EXIT_FAILED, EXIT_OK
@@ -20,12 +21,23 @@ if TYPE_CHECKING:
 
     from fink_lib.simulator.packets import Packet
     from fink_lib.simulator.run import Plan, Report, VisitReport
+    from fink_lib.simulator.wire import Wire
     from fink_lib.surveys import Survey
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the ``fink`` application."""
-    app.command("simulate")(simulate)
+    app.command("simulate", cls=SimulateCommand)(simulate)
+
+
+class SimulateCommand(TyperCommand):
+    """Takes the arguments of Fink's own simulator too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Translate what is Fink's, then read options as ever."""
+        from fink_lib.simulator.fink_arguments import from_fink
+
+        return super().parse_args(ctx, from_fink(args))
 
 
 def simulate(
@@ -45,6 +57,11 @@ def simulate(
     servers: Annotated[str, typer.Option(help="Bootstrap servers; the installation's by default.")] = "",
     topic: Annotated[str, typer.Option(help="One topic for all; that of each alert's night by default.")] = "",
     partitions: Annotated[int | None, typer.Option(min=1, help="Of topics that are new.")] = None,
+    wire: Annotated[
+        str, typer.Option(help="container, confluent or schemaless (without key); that of the survey by default.")
+    ] = "",
+    schema: Annotated[Path | None, typer.Option(help="Avro schema in which records are written.")] = None,
+    schema_id: Annotated[int | None, typer.Option(min=0, help="Its number (wire confluent).")] = None,
     clock: Annotated[str, typer.Option(help="replay, replay:xSPEED, visit, flat:RATE or max.")] = "visit",
     interval: Annotated[float, typer.Option(min=0.0, help="Seconds between visits (clock visit).")] = 1.0,
     per_visit: Annotated[int | None, typer.Option(min=1, help="Alerts per visit; else by their own times.")] = None,
@@ -60,9 +77,15 @@ def simulate(
     display: Annotated[str, typer.Option(help="Field to show per visit, such as candidate,jd.")] = "",
     survey: Annotated[str, typer.Option(help="Survey to play.")] = "ztf",
 ) -> None:
-    """Send alerts to Kafka in visits, at the pace asked for, and verify that each one arrived."""
+    """Send alerts to Kafka in visits, at the pace asked for, and verify that each one arrived.
+
+    The arguments of Fink's own simulator (-servers, -topic, -datasimpath, -tinterval_kafka, -nalerts_per_obs,
+    -nobservations, -to_display, -external_schema, -npartitions) are understood, and its configuration file with -c;
+    with any of them three observations of three alerts are sent unless another number is given.
+    """
     from fink_lib.simulator.delivery import Delivery
     from fink_lib.simulator.run import run
+    from fink_lib.simulator.wire import make_wire
     from fink_lib.surveys import get_survey
 
     if gcn:
@@ -75,11 +98,18 @@ def simulate(
     settings = load_settings()
     played = get_survey(survey, settings)
     moved_to = "" if synthetic else night  # a synthetic night is made for its date
-    plan = _plan(clock, interval, topic, moved_to, per_visit, visits, copies, first_copy, loop, fault, seed, display)
+    framed = make_wire(wire, survey, schema, schema_id)
+    plan = _plan(
+        clock, interval, topic, moved_to, per_visit, visits, copies, first_copy, loop, fault, seed, display, framed
+    )
     with ExitStack() as stack:
         out = stack.enter_context(manifest.open("w")) if manifest else None
         delivery = Delivery(
-            settings.kafka, servers or settings.kafka.servers, partitions or settings.kafka.partitions, out
+            settings.kafka,
+            servers or settings.kafka.servers,
+            partitions or settings.kafka.partitions,
+            out,
+            keyed=framed.keyed,
         )
         if synthetic:
             packets, alerts = _synthetic(settings, count, seed, night, truth)
@@ -139,6 +169,7 @@ def _plan(
     fault: str,
     seed: int,
     display: str,
+    wire: Wire,
 ) -> Plan:
     from fink_lib.simulator.faults import parse_faults
     from fink_lib.simulator.pace import parse_clock
@@ -157,6 +188,7 @@ def _plan(
         faults=parse_faults(fault),
         seed=seed,
         display=tuple(filter(None, display.split(","))),
+        wire=wire,
     )
 
 

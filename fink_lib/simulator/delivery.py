@@ -34,6 +34,8 @@ class Delivery:
         Of topics that do not exist yet.
     manifest : file, optional
         Gets one JSON line per delivered message.
+    keyed : bool
+        Whether messages have the name of their object as key.
 
     Raises
     ------
@@ -41,8 +43,16 @@ class Delivery:
         If no broker answers.
     """
 
-    def __init__(self, kafka: KafkaSettings, servers: str, partitions: int, manifest: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        servers: str,
+        partitions: int,
+        manifest: TextIO | None = None,
+        keyed: bool = True,
+    ) -> None:
         self._kafka = kafka
+        self._keyed = keyed
         self._partitions = partitions
         self._manifest = manifest
         # librdkafka's own log repeats each failed attempt; what counts is said once, below
@@ -81,7 +91,7 @@ class Delivery:
         if topic not in self._topics:
             self._create(topic)
         packet = message.packet
-        key = packet.object_id.encode() or None
+        key = (packet.object_id.encode() or None) if self._keyed else None
         record = {"id": packet.alert_id, "fault": message.fault, "sha256": hashlib.sha256(packet.value).hexdigest()}
         while True:
             try:

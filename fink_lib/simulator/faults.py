@@ -34,6 +34,7 @@ from fink_lib.avro.messages import CONFLUENT_HEADER
 from fink_lib.errors import ConfigError
 from fink_lib.simulator.packets import Packet
 from fink_lib.simulator.rewrite import datum_of, rewrite
+from fink_lib.simulator.wire import Wire
 
 KINDS = (
     "duplicate",
@@ -48,6 +49,7 @@ KINDS = (
     "late",
     "oversize",
 )
+PLAIN = Wire()
 UNREADABLE = "unreadable"
 """Marks a packet whose file was bad to begin with."""
 
@@ -111,8 +113,8 @@ def parse_faults(text: str) -> FaultPlan:
     return FaultPlan(fractions, burst)
 
 
-def spoil(visits: Iterable[list[Packet]], plan: FaultPlan, seed: int) -> Iterator[Visit]:
-    """Give the visits with faults; the same packets, plan and seed give the same bytes."""
+def spoil(visits: Iterable[list[Packet]], plan: FaultPlan, seed: int, wire: Wire = PLAIN) -> Iterator[Visit]:
+    """Give the visits as they go out, with faults; the same packets, plan, seed and wire give the same bytes."""
     rng = np.random.Generator(np.random.PCG64(seed))
     next_visit: Visit = []
     at_the_end: Visit = []
@@ -125,13 +127,14 @@ def spoil(visits: Iterable[list[Packet]], plan: FaultPlan, seed: int) -> Iterato
                 continue
             match _draw(plan, rng):
                 case "out-of-order":
-                    next_visit.append(Outgoing(packet, "out-of-order"))
+                    next_visit.append(Outgoing(_framed(packet, wire), "out-of-order"))
                 case "late":
-                    at_the_end.append(Outgoing(packet, "late"))
+                    at_the_end.append(Outgoing(_framed(packet, wire), "late"))
                 case "duplicate":
-                    now += (Outgoing(packet), Outgoing(packet, "duplicate"))
+                    framed = _framed(packet, wire)
+                    now += (Outgoing(framed), Outgoing(framed, "duplicate"))
                 case kind:
-                    now.append(Outgoing(_spoiled(packet, kind, rng), kind))
+                    now.append(Outgoing(_spoiled(packet, kind, rng, wire), kind))
         yield now + delayed
     if next_visit or at_the_end:
         yield next_visit + at_the_end
@@ -157,10 +160,17 @@ def _draw(plan: FaultPlan, rng: np.random.Generator) -> str:
     return ""
 
 
-def _spoiled(packet: Packet, kind: str, rng: np.random.Generator) -> Packet:
+def _framed(packet: Packet, wire: Wire) -> Packet:
+    return replace(packet, value=wire.frame(packet.value))
+
+
+def _spoiled(packet: Packet, kind: str, rng: np.random.Generator, wire: Wire) -> Packet:
     value = packet.value
     match kind:
+        case "":
+            value = wire.frame(value)
         case "truncated":
+            value = wire.frame(value)
             value = value[: int(rng.integers(1, len(value)))]
         case "garbage":
             value = rng.bytes(int(rng.integers(1, 4096)))
@@ -169,13 +179,14 @@ def _spoiled(packet: Packet, kind: str, rng: np.random.Generator) -> Packet:
         case "unknown-schema":
             value = CONFLUENT_HEADER.pack(0, UNKNOWN_SCHEMA_ID) + datum_of(value)
         case "schema-bump":
-            value = rewrite(value, _bump, _bump_schema)
+            value = rewrite(value, _bump, _bump_schema)  # without its schema nobody could read it: a container always
         case "missing-id":
-            value = rewrite(value, _drop_id, _allow_no_id)
+            value = rewrite(value, _drop_id, _allow_no_id)  # no schema without it would take it: a container always
         case "nan-position":
-            value = rewrite(value, _lose_position)
+            value = wire.frame(rewrite(value, _lose_position))
         case "oversize":
-            value = value + bytes(OVERSIZE_BYTES - len(value))
+            value = wire.frame(value)
+            value += bytes(OVERSIZE_BYTES - len(value))
     return replace(packet, value=value)
 
 

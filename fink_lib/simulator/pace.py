@@ -64,7 +64,8 @@ def parse_clock(text: str, interval_s: float) -> Clock:
         If the text is none of these.
     """
     found = _CLOCK.fullmatch(text)
-    if found is None or (found["kind"] == "flat") > bool(found["amount"]):
+    amounts = {"flat": (True,), "replay": (False, True)}
+    if found is None or bool(found["amount"]) not in amounts.get(found["kind"], (False,)):
         raise ConfigError(f"clock {text!r} is not known; use replay, replay:xSPEED, visit, flat:RATE or max")
     try:
         amount = float(found["amount"] or 1.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from fink_lib.errors import ConfigError
 from fink_lib.surveys import Survey
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
+PACKED = ".avro.gz"
 _READ_AT_ONCE = 200
 _KEPT_IN_MEMORY_BYTES = 256 * 1024 * 1024
 
@@ -95,8 +98,9 @@ class PacketStore:
 def read_packets(paths: Sequence[Path], survey: Survey) -> Iterator[Packet]:
     """Read alert packets from files, folders and tar archives, in the order of their names.
 
-    Of a folder or an archive only ``.avro`` files are taken (and archives in a folder are opened); a file that is
-    named is always taken. Bytes that no decoder can read become packets without an id.
+    Of a folder only files that end in ``.avro`` or ``.avro.gz`` are taken, and archives are opened, of which only
+    ``.avro`` files are taken; a file that is named is always taken. Bytes that no decoder can read become packets
+    without an id.
 
     Raises
     ------
@@ -137,7 +141,7 @@ def _values(paths: Sequence[Path]) -> Iterator[bytes]:
     for path in paths:
         if path.is_dir():
             for inner in sorted(path.rglob("*")):
-                if inner.is_file() and inner.name.endswith((".avro", *ARCHIVES)):
+                if inner.is_file() and inner.name.endswith((".avro", PACKED, *ARCHIVES)):
                     yield from _values_of_file(inner)
         elif path.is_file():
             yield from _values_of_file(path)
@@ -146,6 +150,12 @@ def _values(paths: Sequence[Path]) -> Iterator[bytes]:
 
 
 def _values_of_file(path: Path) -> Iterator[bytes]:
+    if path.name.endswith(PACKED):
+        try:
+            yield gzip.decompress(path.read_bytes())
+        except (EOFError, OSError, zlib.error) as error:
+            raise ConfigError(f"{path} cannot be unpacked ({error}); fetch it again") from error
+        return
     if not path.name.endswith(ARCHIVES):
         yield path.read_bytes()
         return

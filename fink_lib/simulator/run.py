@@ -14,7 +14,7 @@ from fink_lib.simulator.delivery import Delivery
 from fink_lib.simulator.faults import FaultPlan, Visit, spoil
 from fink_lib.simulator.pace import Clock, group_visits
 from fink_lib.simulator.packets import Packet, PacketStore
-from fink_lib.simulator.rewrite import record_of
+from fink_lib.simulator.wire import Wire
 from fink_lib.surveys import Survey
 
 MOST_SHOWN = 10
@@ -77,6 +77,8 @@ class Plan:
         Of the faults.
     display : tuple of str
         Path of a field to show per visit.
+    wire : Wire
+        The frame of the messages.
     """
 
     clock: Clock
@@ -91,6 +93,7 @@ class Plan:
     faults: FaultPlan = field(default_factory=lambda: FaultPlan({}))
     seed: int = 0
     display: tuple[str, ...] = ()
+    wire: Wire = field(default_factory=Wire)
 
 
 def run(packets: Iterable[Packet], survey: Survey, plan: Plan, delivery: Delivery, report: Report) -> bool:
@@ -139,7 +142,7 @@ def _send(packets: Iterable[Packet], survey: Survey, plan: Plan, delivery: Deliv
     start_s = time.monotonic()
     first_time: float | None = None
     before = delivery.sent
-    for number, visit in enumerate(spoil(visits, plan.faults, plan.seed)):
+    for number, visit in enumerate(spoil(visits, plan.faults, plan.seed, plan.wire)):
         if not visit:
             continue
         when = visit[0].packet.time
@@ -156,18 +159,18 @@ def _send(packets: Iterable[Packet], survey: Survey, plan: Plan, delivery: Deliv
             delivery.flush()
         took_s = max(time.monotonic() - begun_s, 1e-6)
         late_s = max(begun_s - start_s - due_s, 0.0)
-        report(VisitReport(number + 1, when, len(visit), len(visit) / took_s, late_s, _shown(visit, plan.display)))
+        report(VisitReport(number + 1, when, len(visit), len(visit) / took_s, late_s, _shown(visit, plan)))
 
 
-def _shown(visit: Visit, path: tuple[str, ...]) -> tuple[str, ...]:
-    if not path:
+def _shown(visit: Visit, plan: Plan) -> tuple[str, ...]:
+    if not plan.display:
         return ()
     shown: dict[str, None] = {}
     for message in visit:
         if message.packet.alert_id is None or message.fault not in ("", "duplicate", "late", "out-of-order"):
             continue
-        value: Any = record_of(message.packet.value)
-        for name in path:
+        value: Any = plan.wire.record(message.packet.value)
+        for name in plan.display:
             value = value.get(name) if isinstance(value, dict) else None
         shown[str(value)] = None
     return tuple(shown)[:MOST_SHOWN]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fink_lib.simulator.synthetic.cadence import Field, Floats
-from fink_lib.simulator.synthetic.population import MOVING, SUPERNOVAE, Kind, Population
+from fink_lib.simulator.synthetic.cadence import FID_G, Field, Floats
+from fink_lib.simulator.synthetic.kinds import EXPLOSIONS, MOVING, OUTBURSTS, WANDERING, Kind
+from fink_lib.simulator.synthetic.population import Population
 
 ZERO_POINT_MAG = 25.0
 SIGNIFICANCE = 5.0
@@ -19,7 +20,18 @@ POGSON = 2.5 / np.log(10.0)
 SUBTRACTION_ERROR = 0.01  # part of the star's own flux that the subtraction leaves behind
 
 _BAND_COLOUR = np.array([np.nan, 1.0, 0.0, -0.4])  # magnitude in g, r, i: r + this times (g - r)
-_RISE_DAYS = {Kind.SN_IA: 4.5, Kind.SN_II: 2.5}
+_RISE_DAYS = {
+    Kind.SN_IA: 4.5,
+    Kind.HOSTLESS_SN: 4.5,
+    Kind.SN_II: 2.5,
+    Kind.SLSN: 18.0,
+    Kind.TDE: 10.0,
+    Kind.KILONOVA: 0.3,
+    Kind.CATACLYSMIC: 0.4,
+    Kind.SYMBIOTIC: 6.0,
+}
+_BLUE_FALL = 0.5  # a kilonova falls so much faster in g than in r
+_AFTERGLOW_POWER = 1.1
 _AGN_TIMESCALE_DAYS = 200.0
 
 
@@ -88,10 +100,18 @@ def _fluxes(rng: np.random.Generator, field: Field, population: Population) -> t
     shine(Kind.ECLIPSING, swing * (np.abs(np.cos(np.pi * turn)) ** 6 - 0.2))
     shine(Kind.LONG_PERIOD, 0.5 * swing * np.cos(2 * np.pi * turn))
     shine(Kind.VARIABLE, 0.5 * swing * np.cos(2 * np.pi * turn))
-    shine(Kind.AGN, _wandering(rng, field, population))
-    for kind in SUPERNOVAE:
+    walk = _wandering(rng, field, population)
+    for kind in WANDERING:
+        shine(kind, walk)
+    shine(Kind.YSO, -swing * np.maximum(days + population.period[:, None], 0.0))
+    for kind in OUTBURSTS:
+        shine(kind, -swing * _flare(kind, field, days, population))
+    for kind in EXPLOSIONS:
         chosen = population.kind == kind
-        difference[chosen] = level[chosen] * _explosion(kind, days, population.take(np.flatnonzero(chosen)))
+        people = population.take(np.flatnonzero(chosen))
+        difference[chosen] = level[chosen] * _flare(kind, field, days, people)
+    fading = population.kind == Kind.AFTERGLOW
+    difference[fading] = level[fading] * _afterglow(days, population.take(np.flatnonzero(fading)))
     lensed = population.kind == Kind.MICROLENSING
     reference[lensed] = level[lensed]
     difference[lensed] = level[lensed] * (_magnification(days, population.take(np.flatnonzero(lensed))) - 1.0)
@@ -102,15 +122,25 @@ def _fluxes(rng: np.random.Generator, field: Field, population: Population) -> t
     return reference, difference
 
 
-def _explosion(kind: Kind, days: Floats, population: Population) -> Floats:
-    """Give a supernova's flux in parts of its peak: a steep rise and an exponential fall (Bazin et al. 2009)."""
-    rise, fall = _RISE_DAYS[kind], population.period[:, None]
+def _flare(kind: Kind, field: Field, days: Floats, population: Population) -> Floats:
+    """Give a flux in parts of its peak: a steep rise and an exponential fall (Bazin et al. 2009)."""
+    fall = population.period[:, None] * np.where(field.fid == FID_G, _BLUE_FALL, 1.0)[None, :]
+    fall = fall if kind == Kind.KILONOVA else population.period[:, None]
+    rise = _RISE_DAYS[kind]
     since = days - population.phase[:, None]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         shape = np.exp(-since / fall) / (1.0 + np.exp(-since / rise))
-    top = rise * np.log(fall / rise - 1.0)
-    peak = np.exp(-top / fall) / (1.0 + np.exp(-top / rise))
-    return np.where(since > -4.0 * rise, shape / peak, 0.0)
+        top = rise * np.log(fall / rise - 1.0)
+        peak = np.exp(-top / fall) / (1.0 + np.exp(-top / rise))
+        return np.where(since > -4.0 * rise, shape / peak, 0.0)
+
+
+def _afterglow(days: Floats, population: Population) -> Floats:
+    """Give the flux of an afterglow in parts of its first: nothing, then a power law."""
+    since = days - population.phase[:, None]
+    return np.asarray(
+        np.where(since >= 0.0, (1.0 + np.maximum(since, 0.0) / population.period[:, None]) ** -_AFTERGLOW_POWER, 0.0)
+    )
 
 
 def _magnification(days: Floats, population: Population) -> Floats:

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from fink_lib.simulator.packets import Packet
 from fink_lib.simulator.synthetic.cadence import Field, Ints, observe
+from fink_lib.simulator.synthetic.kinds import HOSTED, Kind
 from fink_lib.simulator.synthetic.observed import ABSENT, ObservedField, observe_field
 from fink_lib.simulator.synthetic.packing import pack, pack_entry
-from fink_lib.simulator.synthetic.population import SUPERNOVAE, Kind
 from fink_lib.simulator.synthetic.stamps import gzipped_fits, render
 from fink_lib.surveys.ztf import cutout_names
 
@@ -118,6 +118,9 @@ class SyntheticNight:
                         "period": pa.array(people.period[objects]),
                         "phase": pa.array(people.phase[objects]),
                         "amplitude": pa.array(people.amplitude[objects]),
+                        "redshift": pa.array(people.redshift[objects], from_pandas=True),
+                        "first_jd": pa.array(seen.first_seen(objects, visit.exposure)[0]),
+                        "night": pa.array([self.night] * len(objects)),
                     }
                 )
             )
@@ -211,7 +214,7 @@ class SyntheticNight:
     def _images(self, visit: _Visit) -> Iterator[tuple[bytes, ...]]:
         seen, objects = self.observed[visit.place], visit.objects
         people, around, light = seen.population, seen.around, seen.light
-        nova = people.of(*SUPERNOVAE)[objects]
+        nova = people.of(*HOSTED)[objects]
         reference = light.reference_mag[objects, visit.exposure]
         offset = np.stack(
             [

@@ -23,8 +23,9 @@ from fink_lib.simulator.synthetic.cadence import (
     Ints,
     pid_of,
 )
+from fink_lib.simulator.synthetic.kinds import PERSISTENT, Kind
 from fink_lib.simulator.synthetic.light import Photometry, photometry
-from fink_lib.simulator.synthetic.population import ARCSEC, PERSISTENT, Kind, Population, populate
+from fink_lib.simulator.synthetic.population import ARCSEC, Population, populate
 from fink_lib.simulator.synthetic.surroundings import NOTHING, Surroundings, surroundings
 
 ABSENT = -999.0

@@ -1,83 +1,45 @@
-"""What shines in a synthetic field: kinds of objects, where they are, what they look like when nothing happens."""
+"""What shines in a synthetic field: where things are, what they look like when nothing happens, when it happens."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields, replace
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fink_lib.simulator.synthetic.cadence import Field, Floats, Ints
-from fink_lib.simulator.synthetic.stars import real_stars
+from fink_lib.simulator.synthetic.kinds import (
+    AMPLITUDES,
+    BRIGHTNESS,
+    EVENT_DAYS,
+    EXPLOSIONS,
+    INVENTED_TYPES,
+    NUCLEI,
+    ONCE,
+    PEAK_ABSOLUTE_MAG,
+    PERIODS,
+    REAL_TYPES,
+    SHARES,
+    STARS,
+    Kind,
+    Table,
+)
+from fink_lib.simulator.synthetic.stars import near_galaxies, real_stars
 
+KILONOVA_MAG = (-16.8, -15.8)
+"""Absolute magnitudes at the peak: AT 2017gfo was at -16 (Villar et al. 2017, ApJ 851, L21)."""
 
-class Kind(IntEnum):
-    """What an object really is."""
-
-    ASTEROID = 0
-    NEW_ASTEROID = 1
-    TRAIL = 2
-    RR_LYRAE = 3
-    ECLIPSING = 4
-    LONG_PERIOD = 5
-    VARIABLE = 6
-    AGN = 7
-    SN_IA = 8
-    SN_II = 9
-    MICROLENSING = 10
-    BOGUS = 11
-
-
-SHARES = {
-    Kind.ASTEROID: 0.26,
-    Kind.NEW_ASTEROID: 0.05,
-    Kind.RR_LYRAE: 0.10,
-    Kind.ECLIPSING: 0.12,
-    Kind.LONG_PERIOD: 0.10,
-    Kind.VARIABLE: 0.05,
-    Kind.AGN: 0.115,
-    Kind.SN_IA: 0.015,
-    Kind.SN_II: 0.01,
-    Kind.MICROLENSING: 0.006,
-    Kind.BOGUS: 0.17,
-}
-"""Part of a night's alerts that each kind aims at."""
-
-MOVING = (Kind.ASTEROID, Kind.NEW_ASTEROID, Kind.TRAIL)
-ONCE = (*MOVING, Kind.BOGUS)
-STARS = (Kind.RR_LYRAE, Kind.ECLIPSING, Kind.LONG_PERIOD, Kind.VARIABLE, Kind.MICROLENSING)
-PERSISTENT = (Kind.RR_LYRAE, Kind.ECLIPSING, Kind.LONG_PERIOD, Kind.VARIABLE, Kind.AGN)
-SUPERNOVAE = (Kind.SN_IA, Kind.SN_II)
-
+KILONOVA_OFFSET_KPC = (1.0, 8.0)
+HUBBLE_KM_S_MPC = 70.0
+LIGHT_KM_S = 299_792.458
+DECELERATION = -0.55
 REAL_STARS = 0.7
 """Part of the variable stars of a type that sit where a real one does, as far as there are enough."""
 
 TRAIL_POINTS = (6, 12)
 TRAIL_STEP_ARCSEC = (40.0, 110.0)
 ARCSEC = 1.0 / 3600.0
-_REAL_TYPES = {
-    Kind.RR_LYRAE: re.compile(r"RR(AB|C|D|\(B\))?[:]?$"),
-    Kind.ECLIPSING: re.compile(r"E[ABW](/[A-Z]+)?[:]?$"),
-    Kind.LONG_PERIOD: re.compile(r"(M|SR[ABCDS]?|L[BC]?)[:]?$"),
-}
-_INVENTED_TYPES = {Kind.RR_LYRAE: "RRAB", Kind.ECLIPSING: "EW", Kind.LONG_PERIOD: "SR"}
-_BRIGHTNESS = {  # least and greatest r magnitude of what is always there, and colour g - r
-    Kind.ASTEROID: (16.0, 20.4, 0.55),
-    Kind.NEW_ASTEROID: (18.0, 20.5, 0.55),
-    Kind.TRAIL: (16.5, 18.5, 0.6),
-    Kind.RR_LYRAE: (15.5, 19.2, 0.2),
-    Kind.ECLIPSING: (15.0, 18.8, 0.6),
-    Kind.LONG_PERIOD: (13.8, 17.2, 1.5),
-    Kind.VARIABLE: (16.5, 19.2, 0.7),
-    Kind.AGN: (17.2, 19.4, 0.3),
-    Kind.SN_IA: (17.0, 19.6, 0.0),
-    Kind.SN_II: (17.5, 19.7, 0.2),
-    Kind.MICROLENSING: (16.0, 19.0, 0.9),
-    Kind.BOGUS: (17.5, 20.3, 0.0),
-}
 
 
 @dataclass(frozen=True)
@@ -95,7 +57,9 @@ class Population:
     colour : array
         g - r.
     period, phase, amplitude : array
-        Days, 0 to 1, magnitudes (periodic kinds); days, days from tonight, impact (events).
+        Days, 0 to 1, magnitudes (periodic kinds); days, days from tonight, impact or magnitudes (events).
+    redshift : array
+        Of what is outside our Galaxy and has one; else NaN.
     exposure : array of int
         The one exposure in which a passing thing is seen; -1 for what stays.
     label : array of str
@@ -112,6 +76,7 @@ class Population:
     period: Floats
     phase: Floats
     amplitude: Floats
+    redshift: Floats
     exposure: Ints
     label: npt.NDArray[np.object_]
     real: npt.NDArray[np.bool_]
@@ -158,27 +123,32 @@ def populate(rng: np.random.Generator, field: Field, alerts: float, trail: bool)
     label = np.full(size, "", object)
     label[kind == Kind.ASTEROID] = [str(n) for n in rng.integers(2_000, 600_000, int((kind == Kind.ASTEROID).sum()))]
     real = np.zeros(size, np.bool_)
-    for star_kind, invented in _INVENTED_TYPES.items():
+    for star_kind, invented in INVENTED_TYPES.items():
         places = np.flatnonzero(kind == star_kind)
-        known = real_stars(field, _REAL_TYPES[star_kind])
+        known = real_stars(field, REAL_TYPES[star_kind])
         taken = rng.permutation(len(known))[: int(REAL_STARS * len(places))]
         label[places] = invented
         for place, star in zip(places, taken, strict=False):
             ra[place], dec[place], label[place] = known[star]
             real[place] = True
+    distance_mpc = _put_beside_galaxies(rng, field, kind, ra, dec)
     exposure = np.full(size, -1, np.int64)
     once = np.isin(kind, ONCE)
     exposure[once] = rng.integers(field.tonight, len(field.jd), once.sum())
-    least, most, colour = (np.array([_BRIGHTNESS[k][column] for k in kinds], np.float64) for column in range(3))
+    least, most, colour = (np.array([BRIGHTNESS[k][column] for k in kinds], np.float64) for column in range(3))
+    mag = least + (most - least) * rng.uniform(0.0, 1.0, size) ** 0.6
+    hosted = np.isfinite(distance_mpc)
+    mag[hosted] = rng.uniform(*KILONOVA_MAG, int(hosted.sum())) + 25.0 + 5.0 * np.log10(distance_mpc[hosted])
     population = Population(
         kind,
         ra,
         dec,
-        mag=least + (most - least) * rng.uniform(0.0, 1.0, size) ** 0.6,
+        mag=mag,
         colour=colour + rng.normal(0.0, 0.1, size),
         period=_periods(rng, kind),
-        phase=_phases(rng, kind),
-        amplitude=_amplitudes(rng, kind),
+        phase=_drawn(rng, kind, EVENT_DAYS, (0.0, 1.0)),
+        amplitude=_drawn(rng, kind, AMPLITUDES, (0.0, 0.0)),
+        redshift=_redshifts(kind, mag, distance_mpc),
         exposure=exposure,
         label=label,
         real=real,
@@ -193,28 +163,52 @@ def _abundance(kind: Kind, field: Field) -> float:
         return 0.15 + 1.2 * float(np.exp(-abs(field.ecl_lat) / 15.0))
     if kind in STARS:
         return 0.5 + 0.8 * float(np.exp(-abs(field.gal_lat) / 20.0))
-    if kind == Kind.AGN or kind in SUPERNOVAE:
+    if kind in NUCLEI or kind in EXPLOSIONS or kind == Kind.AFTERGLOW:
         return 0.1 if abs(field.gal_lat) < 10.0 else 1.2
     return 1.0
 
 
+def _put_beside_galaxies(rng: np.random.Generator, field: Field, kind: Ints, ra: Floats, dec: Floats) -> Floats:
+    """Move kilonovae beside real galaxies that are near enough; gives the distances (Mpc), NaN for all else."""
+    distance_mpc = np.full(len(kind), np.nan)
+    places = np.flatnonzero(kind == Kind.KILONOVA)
+    galaxies = near_galaxies(field)
+    taken = rng.permutation(len(galaxies))[: len(places)]
+    apart_kpc = rng.uniform(*KILONOVA_OFFSET_KPC, len(places))
+    direction = rng.uniform(0.0, 2 * np.pi, len(places))
+    for place, number, kpc, angle in zip(places, taken, apart_kpc, direction, strict=False):
+        galaxy = galaxies[number]
+        apart_deg = np.degrees(kpc / 1000.0 / galaxy.ang_dist_mpc)
+        beside_ra, beside_dec = _along(galaxy.ra, galaxy.dec, apart_deg, angle)
+        if field.contains(beside_ra, beside_dec):
+            ra[place], dec[place], distance_mpc[place] = beside_ra, beside_dec, galaxy.lum_dist_mpc
+    return distance_mpc
+
+
+def _redshifts(kind: Ints, mag: Floats, distance_mpc: Floats) -> Floats:
+    """Give redshifts from luminosity distances: those of hosts, else those at which a peak looks as bright as it does.
+
+    To second order in z: c z (1 + (1 - q0) z / 2) = H0 d.
+    """
+    absolute = np.array([PEAK_ABSOLUTE_MAG.get(Kind(each), np.nan) for each in kind.tolist()])
+    lum_dist_mpc = np.where(np.isfinite(distance_mpc), distance_mpc, 10 ** ((mag - absolute - 25.0) / 5.0))
+    slope = (1.0 - DECELERATION) / 2.0
+    return np.asarray((np.sqrt(1.0 + 4.0 * slope * HUBBLE_KM_S_MPC * lum_dist_mpc / LIGHT_KM_S) - 1.0) / (2.0 * slope))
+
+
 def _periods(rng: np.random.Generator, kind: Ints) -> Floats:
-    least = np.choose(kind, [1, 1, 1, 0.35, 0.2, 80, 1, 100, 20, 80, 10, 1]).astype(np.float64)
-    most = np.choose(kind, [1, 1, 1, 0.85, 3, 400, 30, 400, 35, 120, 40, 1]).astype(np.float64)
-    return least * (most / least) ** rng.uniform(0.0, 1.0, len(kind))
+    least, most = _limits(kind, PERIODS, (1.0, 1.0))
+    return np.asarray(least * (most / least) ** rng.uniform(0.0, 1.0, len(kind)))
 
 
-def _phases(rng: np.random.Generator, kind: Ints) -> Floats:
-    """Draw a phase of 0 to 1, or for events when they happen, in days from tonight."""
-    draw = rng.uniform(0.0, 1.0, len(kind))
-    draw = np.where(np.isin(kind, SUPERNOVAE), -45.0 + 43.0 * draw, draw)
-    return np.where(kind == Kind.MICROLENSING, -8.0 + 16.0 * draw, draw)
+def _drawn(rng: np.random.Generator, kind: Ints, table: Table, otherwise: tuple[float, float]) -> Floats:
+    least, most = _limits(kind, table, otherwise)
+    return np.asarray(least + (most - least) * rng.uniform(0.0, 1.0, len(kind)))
 
 
-def _amplitudes(rng: np.random.Generator, kind: Ints) -> Floats:
-    least = np.choose(kind, [0, 0, 0, 0.4, 0.25, 0.5, 0.25, 0.15, 0, 0, 0.05, 0]).astype(np.float64)
-    most = np.choose(kind, [0, 0, 0, 1.1, 0.9, 2.5, 0.8, 0.35, 0, 0, 0.4, 0]).astype(np.float64)
-    return least + (most - least) * rng.uniform(0.0, 1.0, len(kind))
+def _limits(kind: Ints, table: Table, otherwise: tuple[float, float]) -> tuple[Floats, Floats]:
+    rows = np.array([table.get(Kind(each), otherwise) for each in kind.tolist()]).reshape(-1, 2)
+    return rows[:, 0], rows[:, 1]
 
 
 def _with_partners(rng: np.random.Generator, field: Field, population: Population) -> Population:
@@ -236,7 +230,7 @@ def _with_trail(rng: np.random.Generator, field: Field, population: Population) 
     path_deg = np.cumsum(rng.uniform(*TRAIL_STEP_ARCSEC, points)) * ARCSEC
     start_dec = field.dec + float(rng.uniform(-1.5, 1.5))
     ra, dec = _along(field.ra, start_dec, path_deg, float(rng.uniform(0.0, 2 * np.pi)))
-    least, most, colour = _BRIGHTNESS[Kind.TRAIL]
+    least, most, colour = BRIGHTNESS[Kind.TRAIL]
     nothing = np.zeros(points)
     return population.with_more(
         Population(
@@ -248,6 +242,7 @@ def _with_trail(rng: np.random.Generator, field: Field, population: Population) 
             period=nothing + 1.0,
             phase=nothing,
             amplitude=nothing,
+            redshift=np.full(points, np.nan),
             exposure=np.full(points, field.tonight),
             label=np.full(points, "", object),
             real=np.zeros(points, np.bool_),
@@ -255,6 +250,6 @@ def _with_trail(rng: np.random.Generator, field: Field, population: Population) 
     )
 
 
-def _along(ra: Any, dec: Any, path_deg: Floats, direction: Any) -> tuple[Floats, Floats]:
+def _along(ra: Any, dec: Any, path_deg: Any, direction: Any) -> tuple[Floats, Floats]:
     new_dec = dec + path_deg * np.sin(direction)
     return (ra + path_deg * np.cos(direction) / np.cos(np.radians(dec))) % 360.0, new_dec

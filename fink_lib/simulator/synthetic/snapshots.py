@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 
 from fink_lib.errors import ConfigError
 from fink_lib.simulator.synthetic.cadence import Field
+from fink_lib.simulator.synthetic.kinds import NUCLEI, STARS, Kind
 from fink_lib.simulator.synthetic.night import SyntheticNight
-from fink_lib.simulator.synthetic.population import STARS, Kind
 
 SIMBAD_SCHEMA = pa.schema(
     [("ra", pa.float64()), ("dec", pa.float64()), ("name", pa.string()), ("main_type", pa.string())]
@@ -38,6 +38,9 @@ GAIA_SCHEMA = pa.schema(
         ("VarFlag", pa.int32()),
     ]
 )
+REDSHIFT = "redshift"
+"""Stands in a catalogue's values for the redshift that the object has."""
+
 BYSTANDERS = 200
 """Stars and galaxies of a field that have no alert, and so keep a cross-match honest."""
 
@@ -49,6 +52,14 @@ _KNOWN = {  # part of a kind that SIMBAD has, and the types under which it does
     Kind.SN_IA: (0.7, ("Galaxy",)),
     Kind.SN_II: (0.7, ("Galaxy",)),
     Kind.MICROLENSING: (0.1, ("Star",)),
+    Kind.SLSN: (0.2, ("Galaxy",)),
+    Kind.TDE: (0.8, ("Galaxy",)),
+    Kind.BLAZAR: (0.9, ("Blazar", "BLLac")),
+    Kind.DWARF_AGN: (0.6, ("AGN", "Galaxy")),
+    Kind.LENSED_QUASAR: (0.9, ("LensedQ", "GravLensSystem")),
+    Kind.YSO: (0.6, ("YSO_Candidate", "TTau*_Candidate")),
+    Kind.CATACLYSMIC: (0.4, ("CataclyV*",)),
+    Kind.SYMBIOTIC: (0.6, ("Symbiotic*",)),
 }
 _WITH_PARALLAX = 0.9
 _METADATA = ("fink_catalog", "fink_version", "fink_coverage", "fink_origin", "fink_synthetic")
@@ -89,25 +100,28 @@ _LISTINGS = {
         13,
         pa.schema([("type", pa.string()), ("redshift", pa.float32())]),
         {
-            Kind.SN_IA: (0.8, (("SN Ia", 0.05), (None, None))),
-            Kind.SN_II: (0.8, (("SN II", 0.02), (None, None))),
+            Kind.SN_IA: (0.8, (("SN Ia", REDSHIFT), (None, None))),
+            Kind.SN_II: (0.8, (("SN II", REDSHIFT), (None, None))),
+            Kind.SLSN: (0.5, (("SLSN-I", REDSHIFT), (None, None))),
+            Kind.HOSTLESS_SN: (0.5, (("SN Ia", REDSHIFT), (None, None))),
+            Kind.TDE: (0.5, (("TDE", REDSHIFT),)),
             Kind.AGN: (0.02, (("AGN", 0.3), (None, None))),
         },
     ),
     "spicy": _Listing(
         14,
         pa.schema([("id", pa.int32()), ("class", pa.string())]),
-        {Kind.VARIABLE: (0.15, ((1, "ClassII"), (2, "FS"), (3, "ClassI")))},
+        {Kind.YSO: (0.8, ((1, "ClassII"), (2, "FS"), (3, "ClassI")))},
     ),
     "stars": _Listing(
         15,
         pa.schema([("kind", pa.string())]),
-        {kind: (0.95, (("STAR",),)) for kind in STARS} | {Kind.AGN: (0.9, (("QSO",),))},
+        {kind: (0.95, (("STAR",),)) for kind in STARS} | {kind: (0.9, (("QSO",),)) for kind in NUCLEI},
     ),
-    "magnetic_cv": _Listing(16, pa.schema([]), {Kind.VARIABLE: (0.03, ((),))}),
-    "symbiotic_cv": _Listing(17, pa.schema([]), {Kind.LONG_PERIOD: (0.03, ((),)), Kind.VARIABLE: (0.03, ((),))}),
-    "known_tde": _Listing(18, pa.schema([]), {Kind.AGN: (0.01, ((),))}),
-    "dwarf_agn": _Listing(19, pa.schema([("radius_arcsec", pa.float64())]), {Kind.AGN: (0.03, ((2.1,), (8.4,)))}),
+    "magnetic_cv": _Listing(16, pa.schema([]), {Kind.CATACLYSMIC: (0.5, ((),))}),
+    "symbiotic_cv": _Listing(17, pa.schema([]), {Kind.SYMBIOTIC: (0.9, ((),)), Kind.CATACLYSMIC: (0.8, ((),))}),
+    "known_tde": _Listing(18, pa.schema([]), {Kind.TDE: (0.6, ((),))}),
+    "dwarf_agn": _Listing(19, pa.schema([("radius_arcsec", pa.float64())]), {Kind.DWARF_AGN: (0.9, ((2.1,), (8.4,)))}),
 }
 
 
@@ -181,7 +195,7 @@ def _gaia(sky: SyntheticNight) -> pa.Table:
     rows: list[tuple[float, float, str, str, float | None, float | None, int]] = []
     for place, seen in enumerate(sky.observed):
         rng = _rng(sky, place, 11)
-        listed = seen.population.of(*STARS, Kind.AGN)
+        listed = seen.population.of(*STARS, *NUCLEI)
         for number in sky.alert_objects(place).tolist():
             if not listed[number] or seen.population.mag[number] > 20.5:
                 continue
@@ -208,7 +222,9 @@ def _listed(sky: SyntheticNight, listing: _Listing) -> pa.Table:
             part, values = listing.known.get(Kind(people.kind[number]), (0.0, ((),)))
             if rng.random() < part:
                 position = float(people.ra[number]), float(people.dec[number])
-                rows.append((*position, _name(sky, place, number), *values[number % len(values)]))
+                redshift = float(people.redshift[number])
+                own = (redshift if value == REDSHIFT else value for value in values[number % len(values)])
+                rows.append((*position, _name(sky, place, number), *own))
     schema = pa.schema([("ra", pa.float64()), ("dec", pa.float64()), ("name", pa.string()), *listing.schema])
     columns = zip(*rows, strict=True) if rows else [() for _ in schema]
     return pa.Table.from_arrays(

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fink_lib.simulator.synthetic.cadence import Field, Floats
-from fink_lib.simulator.synthetic.population import ARCSEC, STARS, SUPERNOVAE, Kind, Population
+from fink_lib.simulator.synthetic.kinds import HOSTED, NUCLEI, STARS, Kind
+from fink_lib.simulator.synthetic.population import ARCSEC, Population
 
 ABSENT = -999.0
 NO_ASTEROID = "null"
@@ -65,8 +66,8 @@ class Surroundings:
 def surroundings(rng: np.random.Generator, field: Field, population: Population) -> Surroundings:
     """Draw the neighbours of all objects of a field."""
     size = len(population)
-    star, nova = population.of(*STARS), population.of(*SUPERNOVAE)
-    core = star | population.of(Kind.AGN)
+    star, nova = population.of(*STARS), population.of(*HOSTED)
+    core = star | population.of(*NUCLEI)
     asteroid = population.of(Kind.ASTEROID)
     close = np.clip(rng.rayleigh(0.12, size), 0.01, 0.45)
     offset = np.clip(rng.exponential(HOST_OFFSET_ARCSEC, size), 0.1, 8.0)
@@ -75,7 +76,7 @@ def surroundings(rng: np.random.Generator, field: Field, population: Population)
     near_ra, near_dec = _beside(population, apart, angle)
     host_mag = rng.uniform(15.5, 20.0, size)
     far_mag = rng.uniform(19.5, 22.5, size)
-    ps_mag = np.select([core, nova], [population.mag, host_mag], far_mag)
+    ps_mag = np.select([nova, core], [host_mag, population.mag], far_mag)
     score = np.select(
         [star, nova, population.of(Kind.NEW_ASTEROID)],
         [rng.uniform(0.9, 1.0, size), rng.uniform(0.0, 0.12, size), rng.uniform(0.0, 0.95, size)],

@@ -99,6 +99,24 @@ def test_bytes_arrive_unchanged_with_the_object_as_key(stack_home: Settings, top
     assert {message.key() for message in got if message.value() == b"broken"} == {None}
 
 
+def test_a_configuration_of_finks_simulator_sends_as_finks_simulator_does(
+    stack_home: Settings, topic: str, tmp_path: Path
+) -> None:
+    made = alerts(tmp_path / "in", 12)
+    file = tmp_path / "fink_alert_simulator.conf"
+    file.write_text(
+        f"KAFKA_IPPORT_SIM={stack_home.kafka.servers}\nKAFKA_TOPIC={topic}\nFINK_DATA_SIM={tmp_path}/in\n"
+        "TIME_INTERVAL=0.1\nNALERTS_PER_OBS=2\nDISPLAY_FIELD=candid\n"
+    )
+    out = simulate(stack_home, "-c", file, "-nobservations", 4, "--wire", "schemaless")
+    got = messages(stack_home, topic)
+    batch = ZTF.decode([message.value() for message in got])
+    assert sorted(batch.alerts.column("candid").to_pylist()) == sorted(made)[:8]
+    assert {message.key() for message in got} == {None}
+    assert set(batch.wire_formats.to_pylist()) == {"schemaless"}
+    assert "visit 4" in out and "  7, 8" in out
+
+
 def test_topics_are_made_for_each_night_as_the_settings_say(stack_home: Settings, tmp_path: Path) -> None:
     alerts(tmp_path / "in", 1)
     night = f"2{uuid.uuid4().int % 1000:03d}0201"

@@ -51,3 +51,19 @@ def test_an_unknown_clock_or_fault_fails_before_anything_is_sent(
 def test_without_a_broker_the_next_step_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["simulate", "--synthetic", "5", "--servers", "127.0.0.1:1"]) == EXIT_FAILED
     assert "fink up kafka" in capsys.readouterr().err
+
+
+def test_the_arguments_of_finks_simulator_are_understood(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["-servers", "127.0.0.1:1", "-topic", "t", "-tinterval_kafka", "0.1", "-nobservations", "-1"]
+    assert run(["simulate", *words, "-datasimpath", str(home / "nosuch")]) == EXIT_USAGE
+    assert "nosuch" in capsys.readouterr().err
+    (home / "sim.conf").write_text(f"KAFKA_IPPORT_SIM=127.0.0.1:1\nFINK_DATA_SIM={home}/absent\n")
+    assert run(["simulate", "-c", str(home / "sim.conf")]) == EXIT_USAGE
+    assert "absent" in capsys.readouterr().err
+    assert run(["simulate", "-c", str(home / "nosuch.conf")]) == EXIT_FAILED
+    assert "nosuch.conf cannot be read" in capsys.readouterr().err
+
+
+def test_an_unknown_frame_fails_before_anything_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", "--synthetic", "5", "--wire", "smoke"]) == EXIT_FAILED
+    assert "smoke" in capsys.readouterr().err

@@ -40,7 +40,9 @@ def test_a_visit_without_a_time_of_its_own_is_due_at_once() -> None:
     assert parse_clock("replay", 1.0).due_s(3, math.nan, 10) == 0.0
 
 
-@pytest.mark.parametrize("text", ["", "fast", "flat", "flat:0", "replay:x0", "visit:x", "flat:1.2.3"])
+@pytest.mark.parametrize(
+    "text", ["", "fast", "flat", "flat:0", "replay:x0", "visit:x", "flat:1.2.3", "visit:5", "max:x2"]
+)
 def test_an_unknown_clock_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_clock(text, 1.0)

@@ -22,10 +22,12 @@ from fink_lib.science.catalogs import open_catalog, source_of
 from fink_lib.simulator.packets import as_packets
 from fink_lib.simulator.rewrite import record_of
 from fink_lib.simulator.synthetic import DEFAULT_NIGHT, SyntheticNight, write_snapshots
+from fink_lib.simulator.synthetic.kinds import Kind
 from fink_lib.surveys import get_survey
 
 ZTF = get_survey("ztf")
 COUNT = 600
+WITH_REDSHIFT = {"sn_ia", "sn_ii", "slsn", "hostless_sn", "tde", "kilonova"}
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,27 @@ def test_the_mix_holds_everything_the_broker_looks_for(truth: dict[int, dict[str
     assert wanted <= kinds
     assert {"sn_ia", "sn_ii"} & kinds
     assert {row["fid"] for row in truth.values()} == {1, 2, 3}
+
+
+def test_a_large_night_holds_every_kind_with_the_numbers_behind_it() -> None:
+    rows = SyntheticNight(6, 3000).truth.to_pylist()
+    by_kind = defaultdict(list)
+    for row in rows:
+        by_kind[row["kind"]].append(row)
+    assert set(by_kind) == {kind.name.lower() for kind in Kind}
+    for row in rows:
+        assert row["first_jd"] <= row["jd"]
+        assert row["night"] == DEFAULT_NIGHT
+        assert (row["redshift"] is not None) == (row["kind"] in WITH_REDSHIFT), row
+        assert (row["kind"] == "asteroid") == row["catalogue_type"].isdigit()
+    assert all(0.02 < row["redshift"] < 0.3 for row in by_kind["sn_ia"])
+    assert all(0.1 < row["redshift"] < 0.5 for row in by_kind["slsn"])
+    assert all(row["jd"] - row["first_jd"] < 8.0 for row in by_kind["kilonova"])
+    near = [row for row in by_kind["kilonova"] if row["redshift"] < 0.027]
+    assert len(near) > 0.8 * len(by_kind["kilonova"])
+    for row in near:
+        absolute = row["mag_r"] - 25.0 - 5.0 * np.log10(row["redshift"] * 299_792.458 / 70.0)
+        assert -17.0 < absolute < -15.5
 
 
 def test_bogus_alerts_fail_a_quality_cut_and_others_pass(
@@ -245,9 +268,9 @@ def test_every_catalogue_of_the_sky_is_matched_by_its_alerts_and_read_by_the_bro
         assert found.covered.all()
         matched[name] = set(kinds[found.source >= 0])
     assert {"sn_ia", "sn_ii"} & matched["tns"]
-    assert matched["tns"] <= {"sn_ia", "sn_ii", "agn"}
+    assert matched["tns"] <= {"sn_ia", "sn_ii", "slsn", "hostless_sn", "tde", "agn"}
     assert {"rr_lyrae", "eclipsing", "long_period"} <= matched["gaia_class"]
-    assert matched["spicy"] == {"variable"}
+    assert matched["spicy"] == {"yso"}
     assert "agn" in matched["stars"]
     assert "asteroid" not in set().union(*matched.values())
 
