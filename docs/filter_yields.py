@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from fink_lib.config import load_settings, project_root
 from fink_lib.filters import KINDS, Filter, FilterSet, load_filters
 from fink_lib.filters.night import select_night
-from fink_lib.lake import open_lake
-from fink_lib.science import build_runner
+from fink_lib.lake import Lake, open_lake
+from fink_lib.science import Runner, build_runner
 from fink_lib.surveys import get_survey
 
 SURVEY = "ztf"
@@ -73,24 +73,7 @@ def main(folders: list[str]) -> None:
     alerts = [one for one in unique.values() if passes(one["candidate"])]
     filters = load_filters(survey, KINDS, home=settings.home)
     for start in range(0, len(alerts), BATCH):
-        part = alerts[start : start + BATCH]
-        rows = pa.Table.from_pylist(part, schema=survey.alert_schema)
-        images = stamps_of(part)
-        places = {one["candid"]: place for place, one in enumerate(part)}
-
-        def read(ids: np.ndarray[Any, np.dtype[np.int64]], images: pa.Table = images, places: Any = places) -> pa.Table:
-            return images.take([places[int(i)] for i in ids])
-
-        science = runner.apply(rows, read).table
-        batch = f"yields-{start:06d}"
-        nights = survey.nights(rows)
-        columns = {name: rows.column(name) for name in rows.column_names}
-        columns |= {name: science.column(name) for name in science.column_names}
-        columns["ingest"] = pa.array([{"batch": batch}] * len(part), lake.schema("science").field("ingest").type)
-        columns["night"] = nights
-        lake.append("science", pa.table(columns), f"yields-{start}", 0)
-        stamps = images.append_column("batch", pa.array([batch] * len(part))).append_column("night", nights)
-        lake.append("cutouts", stamps, f"yields-{start}", 0)
+        fill(lake, runner, alerts[start : start + BATCH], f"{start:06d}")
     nights = lake.nights("science")
     whole = lake.read("science")
     verdicts = filters.evaluate(whole)
@@ -105,6 +88,28 @@ def main(folders: list[str]) -> None:
     text = PAGE.read_text()
     text = between(text, "live", [f for f in filters.filters if "live" in f.kinds], taken)
     PAGE.write_text(between(text, "night", list(of_night(filters).filters), chosen))
+
+
+def fill(lake: Lake, runner: Runner, alerts: list[dict[str, Any]], name: str) -> None:
+    """Enrich alerts and write them and their images into the lake, as a batch of that name, once."""
+    survey = lake.survey
+    rows = pa.Table.from_pylist(alerts, schema=survey.alert_schema)
+    images = stamps_of(alerts)
+    places = {one["candid"]: place for place, one in enumerate(alerts)}
+
+    def read(ids: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Table:
+        return images.take([places[int(i)] for i in ids])
+
+    science = runner.apply(rows, read).table
+    batch = f"yields-{name}"
+    nights = survey.nights(rows)
+    columns = {name: rows.column(name) for name in rows.column_names}
+    columns |= {name: science.column(name) for name in science.column_names}
+    columns["ingest"] = pa.array([{"batch": batch}] * len(alerts), lake.schema("science").field("ingest").type)
+    columns["night"] = nights
+    lake.append("science", pa.table(columns), batch, 0)
+    stamps = images.append_column("batch", pa.array([batch] * len(alerts))).append_column("night", nights)
+    lake.append("cutouts", stamps, batch, 0)
 
 
 def of_night(filters: FilterSet) -> FilterSet:

@@ -17,6 +17,7 @@ from fink_lib.errors import EXIT_FAILED
 if TYPE_CHECKING:
     from fink_lib.filters import Filter
     from fink_lib.filters.backtest import Backtest
+    from fink_lib.filters.recall import Score
 
 Survey = Annotated[str, typer.Option(help="Survey whose columns the filter reads.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group.command("terms")(terms)
     group.command("check")(check)
     group.command("backtest")(backtest)
+    group.command("recall")(recall)
     group.command("promote")(promote)
     group.command("withdraw")(withdraw)
     app.add_typer(group, name="filter")
@@ -111,6 +113,39 @@ def backtest(
         typer.echo(f"Report: {html}")
 
 
+def recall(
+    truth: Annotated[list[Path], typer.Option(help="What `fink simulate --truth` wrote; can be repeated.")],
+    nights: Annotated[str, typer.Option(help="Nights of the lake: YYYYMMDD, or A..B with both ends.")],
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="A filter, or a file; all by default; can be repeated.")
+    ] = None,
+    survey: Survey = "ztf",
+    as_json: AsJson = False,
+) -> None:
+    """Say what filters find of objects that were injected: recall and purity, over objects and over alerts."""
+    from fink_lib.filters import KINDS, FilterSet, load_filters
+    from fink_lib.filters import recall as recalls
+    from fink_lib.filters.backtest import parse_nights
+    from fink_lib.lake import open_lake
+    from fink_lib.surveys import get_survey
+
+    settings = load_settings()
+    with _pointing():
+        if filters:
+            chosen = FilterSet(tuple(_read(Path(name), survey) for name in dict.fromkeys(filters)))
+        else:
+            chosen = load_filters(get_survey(survey), KINDS, home=settings.home)
+    injected = recalls.read_truth(truth)
+    lake = open_lake(settings, survey)
+    asked = parse_nights(nights, lake.nights("science"))
+    taken = recalls.take_nights(lake, asked, chosen)
+    scores = recalls.score(recalls.of_nights(injected, asked), taken, chosen)
+    if as_json:
+        typer.echo(json.dumps([one.to_json() for one in scores], indent=2))
+        return
+    _tell_recall(scores)
+
+
 def promote(file: File, survey: Survey = "ztf") -> None:
     """Make a filter live, if it was backtested and its yield is within its budget; the stream needs no restart."""
     from fink_lib.filters import promotion
@@ -179,3 +214,28 @@ def _tell(told: Backtest, chosen: Filter) -> None:
     typer.echo("")
     rows = [[one.object_id, one.alert_id, one.night] for one in told.samples]
     show_table("Samples", ("object", "alert", "night"), rows)
+
+
+def _tell_recall(scores: list[Score]) -> None:
+    from fink_lib.cli.output import show_table
+
+    def part(value: float | None) -> str:
+        return "–" if value is None else f"{100 * value:.0f}"
+
+    rows = [
+        [
+            one.name,
+            ", ".join(one.targets) or "–",
+            f"{one.found.objects}/{one.wanted.objects}" if one.targets else "–",
+            f"{part(one.recall['objects'])} / {part(one.recall['alerts'])}",
+            f"{part(one.purity['objects'])} / {part(one.purity['alerts'])}",
+            one.taken.alerts + one.foreign,
+            ", ".join(f"{number} {kind}" for kind, number in list(one.composition.items())[:4]),
+        ]
+        for one in scores
+    ]
+    header = ("filter", "meant for", "objects", "recall %", "purity %", "taken", "which are")
+    show_table("Recall and purity (objects / alerts)", header, rows)
+    foreign = sum(one.foreign for one in scores)
+    if foreign:
+        typer.echo(f"{foreign} times an alert was taken that the truth does not know; it counts as taken only")

@@ -16,6 +16,9 @@
 
 A filter of the night may say more: ``order``, an expression by which its alerts are ordered, the smallest first;
 ``limit``, how many of them are taken; ``per``, a column of which each value is taken once (``objectId``).
+
+``targets: sn_ia, sn_ii`` names the kinds of injected objects that a filter is meant for; only ``fink filter recall``
+reads it.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from fink_lib.surveys.base import Survey
 
 HEADER_KEYS = ("topic", "title", "description", "author", "contact", "version", "references", "kinds")
-OPTIONAL_KEYS = ("budget", "order", "limit", "per")
+OPTIONAL_KEYS = ("budget", "order", "limit", "per", "targets")
 MAX_LIMIT = 1000
 KINDS = ("live", "night")
 """Where a filter runs: in the stream, or once over a closed night."""
@@ -49,6 +52,7 @@ KINDS = ("live", "night")
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,80}$")
 _VERSION = re.compile(r"^[0-9]+(\.[0-9]+){0,2}$")
 _BUDGET = re.compile(r"^([0-9]{1,3}(?:\.[0-9]+)?) ?%$")
+_TARGETS = re.compile(r"^[a-z][a-z0-9_]*( *, *[a-z][a-z0-9_]*)*$")
 _ENTRY = re.compile(r"^--\s?(\w+):\s*(.*)$")
 _CONTINUATION = re.compile(r"^--\s{2,}(\S.*)$")
 
@@ -111,6 +115,11 @@ class Filter:
     def kinds(self) -> tuple[str, ...]:
         """Where it runs."""
         return tuple(kind.strip() for kind in self.header["kinds"].split(","))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Kinds of injected objects that it is meant for; none if its author has not said."""
+        return tuple(kind.strip() for kind in self.header.get("targets", "").split(",") if kind.strip())
 
     @property
     def budget(self) -> float | None:
@@ -233,6 +242,8 @@ def read_filter(file: Path, survey: Survey, terms: Terms | None = None) -> Filte
             raise _at(text, "kinds", f"'{kind.strip()}' is none of {', '.join(KINDS)}", source)
     if "budget" in header and not _BUDGET.match(header["budget"]):
         raise _at(text, "budget", "a budget is a share of a night's alerts, such as 2 % or 0.5 %", source)
+    if "targets" in header and not _TARGETS.match(header["targets"]):
+        raise _at(text, "targets", "targets are kinds of injected objects, such as sn_ia, sn_ii", source)
     words = survey_terms(survey) if terms is None else terms
     predicate = check_predicate(text, documented_columns(survey), source, words)
     return Filter(file.stem, survey.name, header, text, predicate, _read_selection(header, text, source, survey, words))

@@ -7,4 +7,5 @@
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: live
 -- budget: 2 %
+-- targets: blazar
 simbad_type('Bla', 'Bz?', 'BLL', 'BL?')

@@ -8,6 +8,7 @@
 -- references: https://doi.org/10.1093/mnras/staa114
 -- kinds: live
 -- budget: 0.5 %
+-- targets: kilonova
 GOOD
 AND age < 0.25
 AND EG

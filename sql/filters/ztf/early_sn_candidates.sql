@@ -8,6 +8,7 @@
 -- references: https://doi.org/10.1051/0004-6361/202142715
 -- kinds: live
 -- budget: 5 %
+-- targets: sn_ia, hostless_sn
 (snn_snia_vs_nonia > 0.5 OR snn_sn_vs_all > 0.5)
 AND EG
 AND GOOD

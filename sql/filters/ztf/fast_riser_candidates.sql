@@ -8,6 +8,7 @@
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: live
 -- budget: 10 %
+-- targets: sn_ia, sn_ii, hostless_sn, kilonova
 EG
 AND roid NOT IN (2, 3)
 AND candidate.drb > 0.5

@@ -7,4 +7,5 @@
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: live
 -- budget: 50 %
+-- targets: new_asteroid
 roid = 1

@@ -7,6 +7,7 @@
 -- references: https://arxiv.org/abs/2404.18165
 -- kinds: live
 -- budget: 1 %
+-- targets: hostless_sn, afterglow, kilonova
 UNCAT
 AND candidate.ndethist = 2
 AND last_valid

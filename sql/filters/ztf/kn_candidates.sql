@@ -7,6 +7,7 @@
 -- references: https://arxiv.org/abs/2210.17433
 -- kinds: live
 -- budget: 2 %
+-- targets: kilonova
 rf_kn_vs_nonkn > 0.5
 AND GOOD
 AND age < 5

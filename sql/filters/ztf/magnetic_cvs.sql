@@ -7,5 +7,6 @@
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: live
 -- budget: 0.5 %
+-- targets: cataclysmic
 POS
 AND xm_lists['magnetic_cv'] IS NOT NULL

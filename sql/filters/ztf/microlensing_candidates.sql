@@ -7,4 +7,5 @@
 -- references: https://doi.org/10.1016/j.ascom.2019.100298
 -- kinds: live
 -- budget: 2 %
+-- targets: microlensing
 mulens > 0

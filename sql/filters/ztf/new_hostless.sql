@@ -8,6 +8,7 @@
 -- references: https://arxiv.org/abs/2404.18165
 -- kinds: live
 -- budget: 2 %
+-- targets: hostless_sn, afterglow, kilonova
 UNCAT
 AND candidate.ndethist = 1
 AND HL

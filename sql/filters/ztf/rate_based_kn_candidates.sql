@@ -8,6 +8,7 @@
 -- references: https://doi.org/10.3847/1538-4357/ac0bc7
 -- kinds: live
 -- budget: 1 %
+-- targets: kilonova
 candidate.drb > 0.9
 AND candidate.classtar > 0.4
 AND age < 5

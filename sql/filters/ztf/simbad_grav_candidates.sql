@@ -7,4 +7,5 @@
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: live
 -- budget: 1 %
+-- targets: lensed_quasar
 simbad_type('grv', 'Lev', 'gLS', 'gLe', 'LeI', 'LeG', 'LeQ', 'BH', 'GWE')

@@ -8,6 +8,7 @@
 -- references: https://doi.org/10.1093/mnras/stz3312
 -- kinds: live
 -- budget: 10 %
+-- targets: sn_ia, sn_ii, slsn, hostless_sn
 (snn_snia_vs_nonia > 0.5 OR snn_sn_vs_all > 0.5)
 AND EG
 AND GOOD

@@ -8,4 +8,5 @@
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: live
 -- budget: 50 %
+-- targets: asteroid
 roid = 3

@@ -8,5 +8,6 @@
 -- references: https://www.wis-tns.org
 -- kinds: live
 -- budget: 5 %
+-- targets: sn_ia, sn_ii, slsn, hostless_sn, tde
 tns IS NOT NULL
 AND age <= 30

@@ -8,6 +8,7 @@
 -- references: https://doi.org/10.3847/1538-4365/abe465
 -- kinds: live
 -- budget: 1 %
+-- targets: yso
 spicy_class IS NOT NULL
 AND abs(lc_features_r.linear_fit_slope) > 0.025
 AND r_linfit_r2 > 0.6

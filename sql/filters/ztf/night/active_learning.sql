@@ -10,6 +10,7 @@
 -- order: abs(rf_snia_vs_nonia - 0.5)
 -- limit: 30
 -- per: objectId
+-- targets: sn_ia, hostless_sn
 EG
 AND GOOD
 AND candidate.dec < 20

@@ -6,4 +6,5 @@
 -- version: 1
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: night
+-- targets: dwarf_agn
 xm_lists['dwarf_agn'] IS NOT NULL

@@ -6,5 +6,6 @@
 -- version: 1
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: night
+-- targets: blazar
 blazar_stats['instantness_high'] > 1
 AND blazar_stats['robustness_high'] > 1

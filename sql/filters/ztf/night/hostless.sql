@@ -6,5 +6,6 @@
 -- version: 1
 -- references: https://arxiv.org/abs/2404.18165
 -- kinds: night
+-- targets: hostless_sn, afterglow, kilonova
 HL
 AND nalerthist <= 20

@@ -6,5 +6,6 @@
 -- version: 1
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: night
+-- targets: tde
 POS
 AND xm_lists['known_tde'] IS NOT NULL

@@ -6,6 +6,7 @@
 -- version: 1
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: night
+-- targets: blazar
 blazar_stats['instantness_low'] >= 0
 AND blazar_stats['instantness_low'] < 1
 AND blazar_stats['robustness_low'] >= 0

@@ -7,6 +7,7 @@
 -- version: 1
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: night
+-- targets: afterglow
 age <= 30
 AND length(curve_jd) >= 3
 AND candidate.jd - list_min(curve_jd) <= 10

@@ -7,6 +7,7 @@
 -- version: 1
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: night
+-- targets: slsn
 slsn_score >= 0.5
 AND (turns_g + turns_r) / 2.0 <= 2
 AND age < 500

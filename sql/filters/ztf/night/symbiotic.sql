@@ -7,6 +7,7 @@
 -- version: 1
 -- references: https://doi.org/10.1093/mnras/staa3602
 -- kinds: night
+-- targets: symbiotic
 xm_lists['symbiotic_cv'] IS NOT NULL
 AND NOT from_upper
 AND mag_rate * delta_time <= -0.5
