@@ -217,15 +217,14 @@ def _latency(settings: Settings, alerts: int, data: Sequence[Path], pids: list[i
     reader = threading.Thread(target=_listen, args=(settings, arrivals, stop), daemon=True)
     reader.start()
     began = time.time()
+    lake = open_lake(settings, SURVEY)
     with Usage(pids) as usage:
         paced = _simulate(settings, wanted, data, ["--clock", f"flat:{rate:g}", *_others(data, 2)], say)
         _wait_quiet(settings)
     stop.set()
     reader.join()
-    taken = (
-        open_lake(settings, SURVEY)
-        .dataset("science")
-        .to_table(columns={"id": pc.field("candid"), "came": pc.field("ingest", "kafka_time")})
+    taken = lake.dataset("science").to_table(
+        columns={"id": pc.field("candid"), "came": pc.field("ingest", "kafka_time")}
     )
     waits = np.array(
         [
@@ -239,9 +238,17 @@ def _latency(settings: Settings, alerts: int, data: Sequence[Path], pids: list[i
     marks = {f"p{mark}": float(np.percentile(waits, mark)) for mark in (50, 95, 99)}
     more: dict[str, Any] = {f"{name}_s": round(value, 2) for name, value in marks.items()}
     more |= {"max_s": round(float(waits.max()), 2), "messages": int(waits.size), "paced_rate_s": rate}
+    more |= {"batch_s": {stage: _median_batch_s(lake, stage, began) for stage in STAGES}}
     more |= {f"{name}_budget_s": budget for name, budget in LATENCY_BUDGET_S.items()}
     seconds = paced / rate
     return Figure("latency", paced, seconds, rate, 1000 * usage.cpu_s / paced, usage.peak_bytes / 1e6, more)
+
+
+def _median_batch_s(lake: Lake, stage: str, since: float) -> float:
+    """Give the median time of the stage's batches: where the latency comes from."""
+    rows = [row for row in _ledger(lake, stage) if row["finished"].timestamp() >= since]
+    batches = {row["batch"]: float(row["seconds"]) for row in rows}
+    return round(float(np.median(list(batches.values()))), 2) if batches else float("nan")
 
 
 def _listen(settings: Settings, arrivals: dict[int, float], stop: threading.Event) -> None:
