@@ -37,7 +37,11 @@ POSITIONS = 100_000
 MEMORY_PARTS = 10
 
 LATENCY_BUDGET_S = {"p95": 20.0, "p99": 30.0}
-WARM_UP = 200
+WARM_UP = 2000
+
+NIGHT = "20260115"
+"""Recorded alerts of many nights are sent as those of one: a live stream has one topic at a time."""
+
 TIMEOUT_S = 1800.0
 
 
@@ -288,7 +292,7 @@ def _simulate(settings: Settings, alerts: int, data: Sequence[Path], words: list
         with PacketStore() as store:
             store.add(read_packets(list(data), get_survey(SURVEY)))
             copies = -(-alerts // max(len(store), 1))
-        source = ["--data", *map(str, data), "--copies", str(copies)]
+        source = ["--data", *map(str, data), "--copies", str(copies), "--night", NIGHT]
     say(f"sending about {alerts} alerts")
     manifest = settings.home / "sent.jsonl"
     command = [sys.executable, "-m", "fink_lib.cli", "simulate", *source, *words, "--manifest", str(manifest)]
