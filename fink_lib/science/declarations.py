@@ -129,8 +129,8 @@ def check_class_inputs(inputs: Sequence[str], modules: Sequence[ScienceModule]) 
         for column in module.declaration.outputs.names if module.declaration.archive_d else ():
             if column in inputs:
                 raise ConfigError(
-                    f"the class rule reads {column!r} of module {module.declaration.name}, which is computed anew after "
-                    "the night (archive_d); nothing in the stream may build on it"
+                    f"the class rule reads {column!r} of module {module.declaration.name}, which is computed anew "
+                    "after the night (archive_d); nothing in the stream may build on it"
                 )
 
 

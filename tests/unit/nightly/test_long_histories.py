@@ -18,7 +18,7 @@ from fink_lib.science.models import ModelHandle
 from fink_lib.science.modules.slsn import Superluminous
 from fink_lib.surveys import get_survey
 from tests.night_rows import NIGHT, replace, science_rows
-from tests.unit.science.alerts import JD, detection, table
+from tests.unit.science.alerts import JD, table
 from tests.unit.science.test_slsn import transient
 from tests.unit.science.toys import Toy
 
