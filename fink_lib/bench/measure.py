@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.compute as pc
 from confluent_kafka import Consumer
 
-from fink_lib.bench.place import bench_home
+from fink_lib.bench.place import bench_home, check_space
 from fink_lib.bench.usage import Usage
 from fink_lib.config import Settings, load_settings, project_root
 from fink_lib.errors import TransientError
@@ -34,9 +34,15 @@ BUDGETS = {"stream2raw": 600.0, "raw2science": 550.0, "chain": 256.0, "archive":
 """Alerts per second that the design asks for on 2 cores; positions per second for the slowest cross-match."""
 
 POSITIONS = 100_000
+BACKTEST_ROWS = 1_000_000
+BACKTEST_BUDGET_S = 60.0
+BACKTEST_FILTERS = ("sn_candidates", "early_sn_candidates", "kn_candidates")
 MEMORY_PARTS = 10
 
 LATENCY_BUDGET_S = {"p95": 20.0, "p99": 30.0}
+BYTES_PER_ROW = 20_000
+"""A row of ``science`` in the lake, generously."""
+
 WARM_UP = 2000
 
 NIGHT = "20260115"
@@ -52,7 +58,7 @@ class Figure:
     Parameters
     ----------
     what : str
-        Stage, ``chain``, ``latency``, ``archive`` or ``crossmatch``.
+        Stage, ``chain``, ``latency``, ``archive``, ``crossmatch`` or ``backtest``.
     alerts : int
         How many passed.
     seconds : float
@@ -88,7 +94,8 @@ def measure(stage: str, alerts: int, data: Sequence[Path], parent: Path, say: Sa
     Parameters
     ----------
     stage : str
-        A stage, ``chain``, ``latency``, ``archive``, ``crossmatch``, or ``all``.
+        A stage, ``chain``, ``latency``, ``archive``, ``crossmatch``, ``backtest``, or ``all`` but the backtest, which
+        fills a disk for minutes.
     alerts : int
         How many to send.
     data : sequence of Path
@@ -101,6 +108,8 @@ def measure(stage: str, alerts: int, data: Sequence[Path], parent: Path, say: Sa
     figures: list[Figure] = []
     if stage in ("crossmatch", "all"):
         figures.append(_crossmatch(say))
+    if stage == "backtest":
+        figures.append(_backtest(data, parent, say))
     if stage in (*STAGES, "archive", "all"):
         wanted = [*STAGES, "archive"] if stage == "all" else [*_up_to(stage), stage]
         with bench_home(parent, ("kafka", "hbase") if "archive" in wanted else ("kafka",), alerts, say) as settings:
@@ -186,6 +195,19 @@ def _crossmatch(say: Say) -> Figure:
     more: dict[str, Any] = {"positions_s": {name: round(rate) for name, rate in rates.items()}}
     cpu_ms = 1000 * usage.cpu_s / (POSITIONS * len(rates))
     return Figure("crossmatch", POSITIONS, POSITIONS / slowest, slowest, cpu_ms, usage.peak_bytes / 1e6, more)
+
+
+def _backtest(data: Sequence[Path], parent: Path, say: Say) -> Figure:
+    from fink_lib.bench.backtest import backtest_seconds
+
+    check_space(parent, BACKTEST_ROWS, BYTES_PER_ROW)
+    with tempfile.TemporaryDirectory(prefix="backtest-", dir=parent) as home:
+        settings = load_settings(Path(home))
+        spent_s, rows, usage = backtest_seconds(settings, SURVEY, BACKTEST_ROWS, data, BACKTEST_FILTERS, say)
+    slowest_s = max(spent_s.values())
+    more: dict[str, Any] = {"seconds": spent_s, "budget_s": BACKTEST_BUDGET_S}
+    cpu_ms = 1000 * usage.cpu_s / (rows * len(spent_s))
+    return Figure("backtest", rows, slowest_s, rows / slowest_s, cpu_ms, usage.peak_bytes / 1e6, more)
 
 
 def _start_drivers(settings: Settings, say: Say) -> list[int]:

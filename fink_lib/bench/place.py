@@ -51,13 +51,7 @@ def bench_home(parent: Path, services: Sequence[str], alerts: int, say: Callable
     ConfigError
         If the disk is too small.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    need, free = alerts * BYTES_PER_ALERT + 2_000_000_000, shutil.disk_usage(parent).free
-    if free < need:
-        raise ConfigError(
-            f"{alerts} alerts need about {need / 1e9:.0f} GB below {parent} and {free / 1e9:.0f} GB are free: "
-            f"{(need - free) / 1e9:.0f} GB short; free some, or measure with fewer --alerts"
-        )
+    check_space(parent, alerts, BYTES_PER_ALERT)
     home = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
     before = os.environ.get("FINK_HOME")
     os.environ["FINK_HOME"] = str(home)
@@ -73,6 +67,23 @@ def bench_home(parent: Path, services: Sequence[str], alerts: int, say: Callable
         else:
             os.environ["FINK_HOME"] = before
         shutil.rmtree(home, ignore_errors=True)
+
+
+def check_space(parent: Path, alerts: int, bytes_per_alert: int) -> None:
+    """Make the folder to measure in, and see that the disk has room for what is to come.
+
+    Raises
+    ------
+    ConfigError
+        If it has not.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    need, free = alerts * bytes_per_alert + 2_000_000_000, shutil.disk_usage(parent).free
+    if free < need:
+        raise ConfigError(
+            f"{alerts} alerts need about {need / 1e9:.0f} GB below {parent} and {free / 1e9:.0f} GB are free: "
+            f"{(need - free) / 1e9:.0f} GB short; free some, or measure with fewer --alerts"
+        )
 
 
 def _ports() -> str:

@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     stage: Annotated[
-        str, typer.Option(help="stream2raw, raw2science, distribution, archive, chain, latency, crossmatch, or all.")
+        str,
+        typer.Option(
+            help="stream2raw, raw2science, distribution, archive, chain, latency, crossmatch, backtest, or all."
+        ),
     ] = "all",
     alerts: Annotated[int, typer.Option(min=500, help="How many alerts to send.")] = 10_000,
     data: Annotated[list[Path] | None, typer.Option(help="Recorded alerts, re-keyed until there are enough.")] = None,
@@ -31,7 +34,7 @@ def bench(
 
     from fink_lib.bench.measure import BUDGETS, STAGES, measure
 
-    if stage not in (*STAGES, "archive", "chain", "latency", "crossmatch", "all"):
+    if stage not in (*STAGES, "archive", "chain", "latency", "crossmatch", "backtest", "all"):
         raise typer.BadParameter(f"{stage} is not one of them", param_hint="--stage")
     with progress_lines("measuring", to_stderr=True) as tell:
         figures = measure(stage, alerts, data or [], load_settings().home / "bench", tell)
