@@ -23,12 +23,22 @@ class Section(BaseModel):
 
 
 class KafkaSettings(Section):
-    """Where the brokers are, and how the local one is run."""
+    """Where the brokers are, and how the local one is run.
+
+    Attributes
+    ----------
+    sasl_port : int
+        Port of a second listener, for users with a password who see output topics only; 0 for none.
+    sasl_host : str
+        Where it listens, under the name that users know; `host` if empty.
+    """
 
     bootstrap_servers: str = ""
     host: str = "127.0.0.1"
     port: int = 29092
     controller_port: int = 29093
+    sasl_port: int = Field(default=0, ge=0, le=65535)
+    sasl_host: str = ""
     heap: str = "768m"
     partitions: int = 10
     retention_h: int = 24 * 7
@@ -40,6 +50,11 @@ class KafkaSettings(Section):
     def servers(self) -> str:
         """The bootstrap list: the one configured, else the local broker."""
         return self.bootstrap_servers or f"{self.host}:{self.port}"
+
+    @property
+    def users_server(self) -> str:
+        """Where users with a password connect; empty if nothing listens for them."""
+        return f"{self.sasl_host or self.host}:{self.sasl_port}" if self.sasl_port else ""
 
 
 class HBaseSettings(Section):

@@ -93,6 +93,10 @@ class Service(ABC):
         """Where it listens."""
         return "127.0.0.1"
 
+    def host_of(self, setting: str) -> str:
+        """Where one of its ports listens, by the name of its setting."""
+        return self.host
+
     @property
     def url(self) -> str:
         """Where a person or a client reaches it; empty if nobody needs to."""
@@ -168,7 +172,7 @@ class Service(ABC):
         self.run_folder.mkdir(parents=True, exist_ok=True)
         check_disk(self.settings.home)
         for setting, port in self.ports().items():
-            check_port(self.host, port, setting)
+            check_port(self.host_of(setting), port, setting)
         return self._popen(self.run_folder, self.command())
 
     def run_tool(self, command: Sequence[str], timeout_s: float) -> None:

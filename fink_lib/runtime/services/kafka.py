@@ -20,6 +20,17 @@ from fink_lib.runtime.services.jvm import jvm_command
 _METADATA_KEY = 3
 _METADATA_VERSION = 4
 _FORMAT_TIMEOUT_S = 60.0
+_SASL_PORT = "kafka.sasl_port"
+_FOR_USERS = {
+    "listener.name.users.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+    "listener.name.users.scram-sha-512.sasl.jaas.config": (
+        "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    ),
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    # Whoever comes without a name comes by a listener of the broker itself: its own processes, the controller.
+    "super.users": "User:ANONYMOUS",
+    "allow.everyone.if.no.acl.found": "false",
+}
 _LOGGING = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.stdout.ref = stdout
@@ -37,7 +48,11 @@ logger.log.level = WARN
 
 
 class Kafka(Service):
-    """One broker on loopback, without authentication."""
+    """One broker on loopback.
+
+    Its first listener asks nobody who he is. With a second one, for users with a password, rules say who may do what:
+    users what they were given (:mod:`fink_lib.streams.users`), the first listener, which is the broker's own, all.
+    """
 
     name: ClassVar[str] = "kafka"
     group: ClassVar[str] = "kafka"
@@ -59,8 +74,14 @@ class Kafka(Service):
         return self.folder / "data"
 
     def ports(self) -> dict[str, int]:
-        """Listener of clients and listener of the controller."""
-        return {"kafka.port": self.settings.kafka.port, "kafka.controller_port": self.settings.kafka.controller_port}
+        """Listener of clients, of the controller, and of users with a password if there is one."""
+        kafka = self.settings.kafka
+        ports = {"kafka.port": kafka.port, "kafka.controller_port": kafka.controller_port}
+        return {**ports, _SASL_PORT: kafka.sasl_port} if kafka.sasl_port else ports
+
+    def host_of(self, setting: str) -> str:
+        """Where one of its ports listens."""
+        return (setting == _SASL_PORT and self.settings.kafka.sasl_host) or self.host
 
     def prepare(self) -> None:
         """Write the configuration; format the storage once, and again if a first start was killed in between.
@@ -103,13 +124,19 @@ class Kafka(Service):
     def properties(self) -> str:
         """The broker's configuration."""
         kafka = self.settings.kafka
+        clients = {"PLAINTEXT": f"{kafka.host}:{kafka.port}"}
+        protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"}
+        if kafka.users_server:
+            clients["USERS"] = kafka.users_server
+            protocols["USERS"] = "SASL_PLAINTEXT"
+        advertised = [f"{name}://{address}" for name, address in clients.items()]
         values = {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@{kafka.host}:{kafka.controller_port}",
-            "listeners": f"PLAINTEXT://{kafka.host}:{kafka.port},CONTROLLER://{kafka.host}:{kafka.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{kafka.host}:{kafka.port}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": ",".join([*advertised, f"CONTROLLER://{kafka.host}:{kafka.controller_port}"]),
+            "advertised.listeners": ",".join(advertised),
+            "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in protocols.items()),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": self.data,
@@ -139,6 +166,7 @@ class Kafka(Service):
             "num.network.threads": 2,
             "num.io.threads": 4,
             "background.threads": 2,
+            **(_FOR_USERS if kafka.users_server else {}),
         }
         return "".join(f"{name}={value}\n" for name, value in values.items())
 
