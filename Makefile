@@ -34,8 +34,9 @@ check: setup  ## format, lint, types, import rules
 	.venv/bin/lint-imports
 
 test: setup  ## all tests in their short form: unit, spark, services, faults
-	$(PY) -m pytest -m "not long" -n 2 --dist loadfile tests/unit
-	$(PY) -m pytest -m "not long" tests/spark tests/stack tests/faults
+	$(PY) -m pytest -m "not long" -n 2 --dist loadfile --durations 15 tests/unit
+	$(PY) -m pytest -m "not long" -n 2 --dist loadfile --durations 15 tests/spark tests/stack
+	$(PY) -m pytest -m "not long" tests/faults
 
 test-long: setup  ## the long tests of unit, spark and services
 	$(PY) -m pytest tests/unit tests/spark tests/stack

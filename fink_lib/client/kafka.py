@@ -16,11 +16,7 @@ _CONNECTION = ("bootstrap.servers", "client.id", "log_level", "security.", "sasl
 DEFAULT_SERVERS = "localhost:9093,localhost:9094,localhost:9095"
 _NAMES = ("username", "password", "group_id", "group.id")
 _REFUSED = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL}
-_FORBIDDEN = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-}
+_FORBIDDEN = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 _UNKNOWN = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 _GONE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}
 
@@ -105,6 +101,11 @@ def explain(error: KafkaError, servers: str) -> FinkError:
     if code in _REFUSED:
         return ConfigError(
             f"Kafka at {servers} refused user name and password ({said}); correct them with `fink client register`"
+        )
+    if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        return ConfigError(
+            f"Kafka at {servers} does not let you read under this group ({said}); take one that is called as your user "
+            "name, or begins with it and a hyphen (`fink client register --groupid …`)"
         )
     if code in _FORBIDDEN:
         return ConfigError(f"Kafka at {servers} does not let you read this ({said}); ask its operator for access")

@@ -67,11 +67,15 @@ def user_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def livestream(kafka: Settings) -> str:
-    """Give a topic of the livestream with :data:`ALERTS`, in two transactions and an aborted one between them."""
-    prefix = f"t{uuid.uuid4().hex[:8]}"
-    streams = kafka.streams.model_copy(update={"substream_prefix": prefix})
+    """Give a topic of the livestream, of which nobody else knows."""
+    return send_alerts(kafka, f"t{uuid.uuid4().hex[:8]}")
+
+
+def send_alerts(settings: Settings, prefix: str) -> str:
+    """Send :data:`ALERTS` to a topic, in two transactions and an aborted one between them, and give its name."""
+    streams = settings.streams.model_copy(update={"substream_prefix": prefix})
     topic = f"{prefix}_unknowns_ztf"
-    producer = TransactionalProducer(kafka.model_copy(update={"streams": streams}), "ztf", "distribution")
+    producer = TransactionalProducer(settings.model_copy(update={"streams": streams}), "ztf", "distribution")
     producer.open([topic])
     for ids in (ALERTS[:60], range(900, 920), ALERTS[60:]):
         producer.begin()

@@ -40,6 +40,7 @@ def test_a_name_and_a_password_switch_sasl_on() -> None:
     [
         (KafkaError.SASL_AUTHENTICATION_FAILED, ConfigError, "refused user name and password"),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, ConfigError, "ask its operator"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, ConfigError, "`fink client register --groupid …`"),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, ConfigError, "`fink client topics`"),
         (KafkaError._AUTO_OFFSET_RESET, ConfigError, "no longer in the topic"),
         (KafkaError._TRANSPORT, TransientError, "or try again"),
