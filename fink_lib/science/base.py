@@ -45,6 +45,10 @@ class UndeclaredError(ContractError):
     """A module reads a column that it does not declare; the same for every alert."""
 
 
+class LengthError(ContractError):
+    """A module gave more or fewer values than alerts; nothing tells which value is whose, of any of them."""
+
+
 @dataclass(frozen=True)
 class ModuleResult:
     """What one call of a module gives.

@@ -162,10 +162,12 @@ def check_predicates(modules: Sequence[ScienceModule], survey: Survey, layout: L
         declaration = module.declaration
         if not declaration.applies:
             continue
+        seen = predicate_columns(declaration, batch)
         try:
-            select(applies_sql(declaration), alerts=predicate_columns(declaration, batch))
+            select(applies_sql(declaration), alerts=seen)
         except duckdb.Error as error:
             raise ConfigError(
                 f"module {declaration.name}: applies = {declaration.applies!r}, waits = {declaration.waits!r} "
-                f"cannot be evaluated: {error}"
+                f"cannot be evaluated; they see the scalar inputs by their last names "
+                f"({', '.join(seen.column_names) or 'there are none'}): {error}"
             ) from error

@@ -21,6 +21,7 @@ from fink_lib.science.base import (
     STATUS_NAMES,
     ContractError,
     Declaration,
+    LengthError,
     ModuleReport,
     ModuleResult,
     ScienceModule,
@@ -134,7 +135,7 @@ def _compute(
         LOG.warning("module %s: service away for %d alerts: %s", declaration.name, len(rows), error)
         pieces.append((rows, _without_value(declaration, len(rows), Status.UNAVAILABLE)))
         return
-    except UndeclaredError as error:
+    except (UndeclaredError, LengthError) as error:
         _note(report, declaration, str(error))
         pieces.append((rows, _without_value(declaration, len(rows), Status.FAILED)))
         return
@@ -143,9 +144,13 @@ def _compute(
             _note(report, declaration, f"alert {batch.ids[rows[0]]}: {type(error).__name__}: {error}", error)
             pieces.append((rows, _without_value(declaration, 1, Status.FAILED)))
             return
-    middle = len(rows) // 2
+        cause = error
+    middle, before = len(rows) // 2, len(pieces)
     _compute(module, batch, rows[:middle], report, pieces)
     _compute(module, batch, rows[middle:], report, pieces)
+    if not report.errors and not any((outcome.status == Status.FAILED).any() for _, outcome in pieces[before:]):
+        text = f"{type(cause).__name__} with {len(rows)} alerts together, and with none of them alone: {cause}"
+        _note(report, declaration, text, cause)
 
 
 def _note(report: ModuleReport, declaration: Declaration, text: str, error: Exception | None = None) -> None:
@@ -203,13 +208,15 @@ def check_result(declaration: Declaration, result: ModuleResult, ids: Ints, repo
     Raises
     ------
     ContractError
-        If columns are missing or undeclared, lengths or types differ, or a status is none of the five.
+        If columns are missing or undeclared, types differ, or a status is none of the five.
+    LengthError
+        If a length is not that of the batch.
     """
     size = len(ids)
     name = declaration.name
     status = np.array(result.status, dtype=np.int8)
     if status.shape != (size,):
-        raise ContractError(f"module {name} gave {status.size} statuses for {size} alerts")
+        raise LengthError(f"module {name} gave {status.size} statuses for {size} alerts")
     if size and not ((status >= Status.OK) & (status <= Status.FAILED)).all():
         raise ContractError(f"module {name} gave a status outside 0..{int(Status.FAILED)}; use science.base.Status")
     missing = set(declaration.outputs.names) - set(result.outputs)
@@ -227,7 +234,7 @@ def check_result(declaration: Declaration, result: ModuleResult, ids: Ints, repo
             status[broken] = Status.FAILED
     separation = np.full(size, np.nan) if result.separation_arcsec is None else result.separation_arcsec
     if separation.shape != (size,):
-        raise ContractError(f"module {name} gave {separation.size} separations for {size} alerts")
+        raise LengthError(f"module {name} gave {separation.size} separations for {size} alerts")
     valid = status == Status.OK
     if not valid.all():
         keep = pa.array(np.arange(size), mask=~valid)
@@ -238,7 +245,7 @@ def check_result(declaration: Declaration, result: ModuleResult, ids: Ints, repo
 def _typed(module: str, field: pa.Field, given: pa.Array | npt.NDArray[Any], size: int) -> pa.Array:
     where = f"module {module}, column {field.name}"
     if len(given) != size:
-        raise ContractError(f"{where}: {len(given)} values for {size} alerts")
+        raise LengthError(f"{where}: {len(given)} values for {size} alerts")
     if isinstance(given, pa.ChunkedArray):
         given = given.combine_chunks()
     if isinstance(given, pa.Array):

@@ -112,6 +112,25 @@ def test_a_broken_contract_is_said_clearly(gives: Any, says: str) -> None:
     assert says in result.errors["toy"][0]
 
 
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_length_that_is_right_for_single_alerts_only_is_not_hidden_by_halving(cut: int) -> None:
+    def gives(columns: Columns) -> ModuleResult:
+        return ModuleResult({"score": np.zeros(len(columns))[:cut]}, statuses(len(columns))[:cut])
+
+    result = toy_runner(Toy(gives)).apply(alerts_with_poison(size=5))
+    assert set(status_of(result.table, "toy")) == {"failed"}
+    assert result.errors["toy"] == [f"module toy gave {cut} statuses for 5 alerts"]
+
+
+def test_an_exception_that_no_alert_causes_alone_is_told() -> None:
+    def gives(columns: Columns) -> dict[str, Any]:
+        return {"score": columns.floats("candidate.magpsf") + np.zeros(1 if len(columns) == 1 else len(columns) + 1)}
+
+    result = toy_runner(Toy(gives)).apply(alerts_with_poison(size=4))
+    assert len(result.errors["toy"]) == 1
+    assert "ValueError with 2 alerts together, and with none of them alone" in result.errors["toy"][0]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_nan_beside_ok_fails_that_alert_and_names_the_column(bad: float) -> None:
     def gives(columns: Columns) -> dict[str, Any]:
