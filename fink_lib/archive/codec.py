@@ -37,7 +37,9 @@ _BY_TYPE = {kind: name for name, kind in _VARIABLE.items()} | {kind: name for na
 
 
 def type_to_json(kind: pa.DataType) -> Any:
-    """Write a type as JSON: a word, ``{"map": [key, value]}`` or ``{"struct": {field: type}}``.
+    """Write a type as JSON: a word, ``{"map": [key, value]}`` or ``{"struct": [[field, type], ...]}``.
+
+    Fields of a struct are a list: their order is that of the bytes, and the keys of a JSON object have none.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def type_to_json(kind: pa.DataType) -> Any:
     if pa.types.is_map(kind):
         return {"map": [type_to_json(kind.key_type), type_to_json(kind.item_type)]}
     if pa.types.is_struct(kind):
-        return {"struct": {field.name: type_to_json(field.type) for field in kind}}
+        return {"struct": [[field.name, type_to_json(field.type)] for field in kind]}
     if kind not in _BY_TYPE:
         raise TypeError(f"the archive has no layout for columns of type {kind}")
     return _BY_TYPE[kind]
@@ -60,7 +62,7 @@ def type_from_json(text: Any) -> pa.DataType:
     if "map" in text:
         key, value = text["map"]
         return pa.map_(type_from_json(key), type_from_json(value))
-    return pa.struct([(name, type_from_json(inner)) for name, inner in text["struct"].items()])
+    return pa.struct([(name, type_from_json(inner)) for name, inner in text["struct"]])
 
 
 @dataclass(frozen=True)

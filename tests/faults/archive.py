@@ -173,14 +173,14 @@ def _leaves(kind: Any) -> Iterator[str]:
         yield "map"
     else:
         yield "struct"
-        for inner in kind["struct"].values():
+        for _, inner in kind["struct"]:
             yield from _leaves(inner)
 
 
 def _build(kind: Any, valid: Iterator[bool], numbers: Iterator[Any], texts: Iterator[bytes]) -> Any:
     there = next(valid)
     if isinstance(kind, Mapping) and "struct" in kind:
-        inner = {name: _build(part, valid, numbers, texts) for name, part in kind["struct"].items()}
+        inner = {name: _build(part, valid, numbers, texts) for name, part in kind["struct"]}
         return inner if there else None
     if isinstance(kind, Mapping):
         text = next(texts)

@@ -195,14 +195,29 @@ def check_balance(messages: Sequence[Message], lake: Lake) -> list[str]:
     ]
 
 
+def as_streamed(lake: Lake) -> list[Row]:
+    """Give the rows of ``science`` as the stream wrote them: without tracklets, which come when the night is over."""
+    before: dict[int, Row] = defaultdict(dict)
+    for change in lake.reclassified:
+        before[change["alert_id"]][change["column"]] = change["before"]
+    rows = []
+    for row in lake.science:
+        if row.get("tracklet"):
+            status = {name: word for name, word in (row.get("fink_status") or {}).items() if name != "tracklet"}
+            row = row | {"tracklet": None, "fink_status": status} | before[row["candid"]]
+        rows.append(row)
+    return rows
+
+
 def check_outputs(lake: Lake, outputs: Mapping[str, Sequence[Message]], prefix: str = "fink") -> list[str]:
     """Check that each topic holds exactly the alerts that its filter takes, once, with the values of ``science``."""
-    science = {row["candid"]: row for row in lake.science}
+    final = {row["candid"]: row for row in lake.science}
+    streamed = {row["candid"]: row for row in as_streamed(lake)}
     images = {(row["alert_id"], row["batch"]): row for row in lake.cutouts}
     sentences = []
     for name, takes in FILTERS.items():
         topic = f"{prefix}_{name}_ztf"
-        expected = {row["candid"] for row in lake.science if takes(row)}
+        expected = {candid for candid, row in streamed.items() if takes(row)}
         found: Counter[int] = Counter()
         changed = []
         for message in outputs.get(topic, ()):
@@ -211,7 +226,7 @@ def check_outputs(lake: Lake, outputs: Mapping[str, Sequence[Message]], prefix: 
             found[candid] += 1
             if message.headers.get("fink-alert-id") != str(candid):
                 changed.append(f"candid {candid} (header fink-alert-id)")
-            row = science.get(candid)
+            row = (final if packet.get("tracklet") else streamed).get(candid)
             if row is None:
                 continue
             differing = packet_differences(row, packet)

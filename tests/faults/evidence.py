@@ -202,6 +202,7 @@ class Lake:
     rejected: list[Row]
     sent: list[Row]
     ledger: list[Row]
+    reclassified: list[Row]
 
     @classmethod
     def read(cls, root: str | Path, survey: str = "ztf") -> Lake:

@@ -114,6 +114,7 @@ class World:
             row | {"roid": SCIENCE[n + 1][0], "finkclass": SCIENCE[n + 1][1], "fink_status": {"simbad": "no_match"}}
             for n, row in enumerate(copy.deepcopy(self.raw[:4]))
         ]
+        self.reclassified = []
         self.rejected = [
             {**self._place(4), "alert_id": 1, "reason": "duplicate", "night": NIGHT},
             {**self._place(5), "alert_id": 5, "reason": "rb", "night": NIGHT},
@@ -179,7 +180,13 @@ _RAW = [
 SCHEMAS = {
     "raw": pa.schema(_RAW),
     "science": pa.schema(
-        [*_RAW, ("roid", pa.int32()), ("finkclass", pa.string()), ("fink_status", pa.map_(pa.string(), pa.string()))]
+        [
+            *_RAW,
+            ("roid", pa.int32()),
+            ("finkclass", pa.string()),
+            ("tracklet", pa.string()),
+            ("fink_status", pa.map_(pa.string(), pa.string())),
+        ]
     ),
 }
 
@@ -191,6 +198,15 @@ def world():
 
 def test_a_whole_world_passes(world, tmp_path):
     assert world.problems(tmp_path) == []
+
+
+def test_an_alert_that_was_sent_before_its_tracklet_was_found_is_compared_with_what_it_was(world, tmp_path):
+    status = {"simbad": "no_match", "tracklet": "ok"}
+    world.science[2] |= {"tracklet": "TRCK_1", "finkclass": "Tracklet", "fink_status": status}
+    assert any("candid 3" in problem for problem in world.problems(tmp_path / "unexplained"))
+    change = {"alert_id": 3, "column": "finkclass", "before": "Unknown", "after": "Tracklet", "night": NIGHT}
+    world.reclassified = [change]
+    assert world.problems(tmp_path / "explained") == []
 
 
 @pytest.mark.parametrize(

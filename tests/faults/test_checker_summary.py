@@ -22,7 +22,7 @@ def lake():
     alerts = [science(1, 0.5, 7, "Unknown"), science(2, 0.5, 7, "Star"), science(2, 0.7, 8, None)]
     rejected = [{"night": NIGHT, "reason": "duplicate"}, {"night": NIGHT, "reason": "rb"}, other]
     sent = [{"night": NIGHT, "filter": "unknowns"}]
-    return Lake([{"night": NIGHT}] * 5 + [other], [], [{"night": NIGHT}], alerts, rejected, sent, [])
+    return Lake([{"night": NIGHT}] * 5 + [other], [], [{"night": NIGHT}], alerts, rejected, sent, [], [])
 
 
 @pytest.fixture
