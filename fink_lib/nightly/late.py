@@ -26,7 +26,7 @@ from fink_lib.lake.tables import PARTITION
 from fink_lib.nightly.stage import CORRECTIONS, HEAL, LOCK_WAIT_S
 from fink_lib.runtime.failpoints import failpoint
 from fink_lib.runtime.lock import FileLock
-from fink_lib.streams.committed import Delivery, Marker, NightCount, read_deliveries
+from fink_lib.streams.committed import Delivery, Marker, NightCount, offset_ranges, read_deliveries
 from fink_lib.streams.packet import HEADER_LATE, Packet
 from fink_lib.streams.producer import TransactionalProducer, pending
 from fink_lib.streams.stamps import StampReader
@@ -235,7 +235,7 @@ class _Sender:
             if deliveries:
                 night = NightCount(len(piece), len(piece), dict(sorted(counts.items())), oversize)
                 self._producer.commit(
-                    Marker(number, place, self._source, self._digest, {context.night: night}, _offsets(deliveries))
+                    Marker(number, place, self._source, self._digest, {context.night: night}, offset_ranges(deliveries))
                 )
             else:
                 self._producer.abort()
@@ -269,14 +269,6 @@ class _Sender:
         headers = self._packet.headers(alert_id, name, version, alert_time, night, key)
         sent = pending(alert_id, name, version, night, late=True)
         self._producer.send(topic, self._packet.key, value, [*headers, (HEADER_LATE, b"1")], sent)
-
-
-def _offsets(deliveries: Iterable[Delivery]) -> dict[str, dict[str, tuple[int, int]]]:
-    offsets: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-    for sent in deliveries:
-        first, last = offsets[sent.topic].get(str(sent.partition), (sent.offset, sent.offset))
-        offsets[sent.topic][str(sent.partition)] = (min(first, sent.offset), max(last, sent.offset))
-    return dict(offsets)
 
 
 def _write_down(context: NightContext, number: int, place: int, alerts: int, deliveries: list[Delivery]) -> Sent:

@@ -28,7 +28,7 @@ from fink_lib.nightly.nights import was_archived
 from fink_lib.nightly.stage import LOCK_WAIT_S, SELECT, NightContext, Verdict, read_verdict
 from fink_lib.runtime.failpoints import failpoint
 from fink_lib.runtime.lock import FileLock
-from fink_lib.streams.committed import Delivery, Marker, NightCount, read_deliveries
+from fink_lib.streams.committed import Delivery, Marker, NightCount, offset_ranges, read_deliveries
 from fink_lib.streams.packet import HEADER_LATE, Packet
 from fink_lib.streams.producer import TransactionalProducer, pending
 from fink_lib.streams.stamps import StampReader
@@ -238,7 +238,7 @@ class Sender:
             count = NightCount(len(piece), len(piece), dict(sorted(counts.items())), oversize)
             if deliveries:
                 self._failpoint("select_before_commit")
-                marker = Marker(1, place, self._source, self._digest, {context.night: count}, _offsets(deliveries))
+                marker = Marker(1, place, self._source, self._digest, {context.night: count}, offset_ranges(deliveries))
                 self._producer.commit(marker)
             else:
                 self._producer.abort()
@@ -278,14 +278,6 @@ class Sender:
             headers = [*headers, (HEADER_REPEAT, last_night.encode())]
         sent = pending(alert_id, name, f.version, night, late=self._late)
         self._producer.send(f.topic(self._prefix), self._packet.key, value, headers, sent)
-
-
-def _offsets(deliveries: Iterable[Delivery]) -> dict[str, dict[str, tuple[int, int]]]:
-    offsets: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-    for sent in deliveries:
-        first, last = offsets[sent.topic].get(str(sent.partition), (sent.offset, sent.offset))
-        offsets[sent.topic][str(sent.partition)] = (min(first, sent.offset), max(last, sent.offset))
-    return dict(offsets)
 
 
 def _write_down(context: NightContext, place: int, count: NightCount, deliveries: Sequence[Delivery]) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -124,6 +125,15 @@ class Delivery:
     sent_time: datetime
     late: bool
     night: str
+
+
+def offset_ranges(deliveries: Iterable[Delivery]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Give the first and the last offset of some messages in each topic and partition, as a marker keeps them."""
+    ranges: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    for sent in deliveries:
+        first, last = ranges[sent.topic].get(str(sent.partition), (sent.offset, sent.offset))
+        ranges[sent.topic][str(sent.partition)] = (min(first, sent.offset), max(last, sent.offset))
+    return dict(ranges)
 
 
 def read_marker(kafka: KafkaSettings, topic: str, key: str) -> Marker | None:

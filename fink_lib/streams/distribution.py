@@ -20,7 +20,7 @@ import pyarrow as pa
 from fink_lib.errors import ConfigError, TransientError
 from fink_lib.filters.watch import LiveFilters
 from fink_lib.lake.tables import PARTITION
-from fink_lib.streams.committed import Delivery, Marker, NightCount, read_deliveries
+from fink_lib.streams.committed import Delivery, Marker, NightCount, offset_ranges, read_deliveries
 from fink_lib.streams.packet import Packet
 from fink_lib.streams.packing import PACKETS_DDL, PIECE_ROWS, make_kernel
 from fink_lib.streams.pieces import Piece, files_of, follow_files, pieces_of
@@ -156,11 +156,9 @@ class Distribution:
         return number
 
     def _marker(self, batch: Batch, counts: dict[str, NightCount], deliveries: Iterable[Delivery]) -> Marker:
-        offsets: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-        for sent in deliveries:
-            first, last = offsets[sent.topic].get(str(sent.partition), (sent.offset, sent.offset))
-            offsets[sent.topic][str(sent.partition)] = (min(first, sent.offset), max(last, sent.offset))
-        return Marker(batch.generation, batch.batch_id, self._source, self._filters.digest, counts, dict(offsets))
+        return Marker(
+            batch.generation, batch.batch_id, self._source, self._filters.digest, counts, offset_ranges(deliveries)
+        )
 
     def _check_marker(self, marker: Marker, generation: int, settings: Settings) -> None:
         """Refuse to go on from a marker that was not made over this lake, by this checkpoint or an older one."""

@@ -29,7 +29,7 @@ from fink_lib.lake import open_lake
 from fink_lib.lake.tables import PARTITION
 from fink_lib.runtime.driver import DriverSession
 from fink_lib.runtime.failpoints import failpoint
-from fink_lib.streams.committed import Delivery, Marker, NightCount, read_deliveries
+from fink_lib.streams.committed import Delivery, Marker, NightCount, offset_ranges, read_deliveries
 from fink_lib.streams.messengers.intake import take_in
 from fink_lib.streams.messengers.message import KEY, headers_of, values_of
 from fink_lib.streams.messengers.search import SELECTION, PairSearch
@@ -171,19 +171,17 @@ class MultiMessenger:
         failpoint(self._settings, self._lake.survey.name, STAGE, name)
 
     def _marker(self, batch_id: int, deliveries: Sequence[Delivery]) -> Marker:
-        offsets: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         alerts: dict[str, set[int]] = defaultdict(set)
         for sent in deliveries:
-            first, last = offsets[sent.topic].get(str(sent.partition), (sent.offset, sent.offset))
-            offsets[sent.topic][str(sent.partition)] = (min(first, sent.offset), max(last, sent.offset))
             counts[sent.night][sent.filter] += 1
             alerts[sent.night].add(sent.alert_id)
         nights = {
             night: NightCount(len(alerts[night]), len(alerts[night]), dict(sorted(mine.items())))
             for night, mine in sorted(counts.items())
         }
-        return Marker(GENERATION, batch_id, self._source, self._selections.digest, nights, dict(offsets))
+        ranges = offset_ranges(deliveries)
+        return Marker(GENERATION, batch_id, self._source, self._selections.digest, nights, ranges)
 
     def _record(self, marker: Marker, deliveries: Sequence[Delivery], seconds: float) -> None:
         """Write the ledger, then ``sent``, each once for the batch: ``sent`` tells that the batch is complete."""
