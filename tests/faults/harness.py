@@ -125,14 +125,15 @@ class Harness:
     def jvms(self, stage: str) -> list[int]:
         """Pids of the live Spark JVMs of a stage, whoever started them.
 
-        A JVM runs shell commands; until its child has become the command it has the JVM's own command line.
+        A JVM runs shell commands; until its child has become the command it has the JVM's own command line. Such a
+        child may be gone by the time its parent is asked for.
         """
         named = {
             pid
             for pid, words in _own_processes(self.settings.home)
             if words[0].endswith(b"java") and any(b"spark.app.name=" + stage.encode() in word for word in words)
         }
-        return [pid for pid in named if _parent(pid) not in named]
+        return [pid for pid in named if _parent(pid) not in {None, *named}]
 
     def drivers(self, stage: str) -> list[int]:
         """Pids of the live Python drivers of a stage, whoever started them."""
@@ -276,13 +277,15 @@ class Sampler:
     """Looks ten times a second whether two drivers of a stage are at work at once.
 
     At work is a driver that has its JVM; the loser of a double start never gets one. The JVM of a driver that was
-    killed may end a moment after it, so the winner waits for that end before it starts its own.
+    killed may end a moment after it, so the winner waits for that end before it starts its own. The list of
+    processes is read one by one: only two that are both there in two looks running were there together.
     """
 
     def __init__(self, harness: Harness) -> None:
         self.seen: Counter[str] = Counter()
         self._harness = harness
         self._ended = threading.Event()
+        self._before: dict[str, set[int]] = {}
         self._thread = threading.Thread(target=self._look, name="sampler")
 
     def __enter__(self) -> Self:
@@ -296,8 +299,12 @@ class Sampler:
     def _look(self) -> None:
         while not self._ended.wait(0.1):
             for stage in STAGES:
-                if len(self._harness.jvms(stage)) > 1:
+                now = set(self._harness.jvms(stage))
+                both = now & self._before.get(stage, set())
+                if len(both) > 1:
                     self.seen[stage] += 1
+                    self._harness.note(f"two JVMs of {stage} at once: {sorted(both)}")
+                self._before[stage] = now
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = START_S) -> None:
