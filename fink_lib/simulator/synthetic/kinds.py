@@ -113,7 +113,7 @@ BRIGHTNESS = {  # least and greatest r magnitude of what is always there, and co
     Kind.DWARF_AGN: (17.5, 19.4, 0.4),
     Kind.LENSED_QUASAR: (17.0, 19.2, 0.3),
     Kind.YSO: (17.5, 19.5, 1.2),
-    Kind.CATACLYSMIC: (20.0, 21.5, 0.1),
+    Kind.CATACLYSMIC: (19.0, 21.0, 0.1),
     Kind.SYMBIOTIC: (15.0, 17.0, 1.3),
 }
 PERIODS: Table = {  # days, drawn evenly in their logarithm: of a cycle, of a fall, of a crossing, since a rise began
@@ -143,7 +143,7 @@ EVENT_DAYS: Table = {  # when an event happens, in days from tonight
     Kind.HOSTLESS_SN: (-45.0, -2.0),
     Kind.TDE: (-60.0, -5.0),
     Kind.AFTERGLOW: (-6.0, 0.0),
-    Kind.CATACLYSMIC: (-8.0, 0.0),
+    Kind.CATACLYSMIC: (-6.0, 1.0),
     Kind.SYMBIOTIC: (-10.0, 3.0),
 }
 AMPLITUDES: Table = {  # magnitudes; impact parameter of a lens; magnitudes a day of a rise
@@ -157,6 +157,6 @@ AMPLITUDES: Table = {  # magnitudes; impact parameter of a lens; magnitudes a da
     Kind.DWARF_AGN: (0.2, 0.4),
     Kind.LENSED_QUASAR: (0.15, 0.35),
     Kind.YSO: (0.03, 0.045),
-    Kind.CATACLYSMIC: (3.0, 5.0),
+    Kind.CATACLYSMIC: (3.0, 6.0),
     Kind.SYMBIOTIC: (1.0, 2.5),
 }

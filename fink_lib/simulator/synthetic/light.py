@@ -27,7 +27,7 @@ _RISE_DAYS = {
     Kind.SLSN: 18.0,
     Kind.TDE: 10.0,
     Kind.KILONOVA: 0.3,
-    Kind.CATACLYSMIC: 0.4,
+    Kind.CATACLYSMIC: 0.6,
     Kind.SYMBIOTIC: 6.0,
 }
 _BLUE_FALL = 0.5  # a kilonova falls so much faster in g than in r

@@ -104,7 +104,7 @@ class SyntheticNight:
                 pa.table(
                     {
                         "candid": pa.array(seen.candid(objects, exposures)),
-                        "objectId": pa.array([self._names[visit.place][o] for o in objects.tolist()]),
+                        "objectId": pa.array([self.name_of(visit.place, o) for o in objects.tolist()]),
                         "jd": pa.array(np.full(len(objects), visit.jd)),
                         "fid": pa.array(seen.field.fid[exposures], pa.int32()),
                         "field": pa.array(np.full(len(objects), seen.field.number), pa.int32()),
@@ -130,6 +130,10 @@ class SyntheticNight:
         """Give the objects of a field that have an alert tonight."""
         chosen = [visit.objects for visit in self.visits if visit.place == place]
         return np.unique(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+
+    def name_of(self, place: int, number: int) -> str:
+        """Give the ``objectId`` of an object of a field that has an alert tonight."""
+        return self._names[place][number]
 
     def _rng(self, *purpose: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, *purpose])))
@@ -195,7 +199,7 @@ class SyntheticNight:
         histories = _histories(seen, objects, before)
         images = self._images(visit)
         for number, row, extra, history, stamps in zip(objects.tolist(), rows, extras, histories, images, strict=True):
-            name = self._names[visit.place][number]
+            name = self.name_of(visit.place, number)
             files = cutout_names(row["candid"], row["pid"], row["isdiffpos"] == "t")
             record = {
                 "schemavsn": "4.02",

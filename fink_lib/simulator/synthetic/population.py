@@ -30,7 +30,11 @@ from fink_lib.simulator.synthetic.stars import near_galaxies, real_stars
 KILONOVA_MAG = (-16.8, -15.8)
 """Absolute magnitudes at the peak: AT 2017gfo was at -16 (Villar et al. 2017, ApJ 851, L21)."""
 
-KILONOVA_OFFSET_KPC = (1.0, 8.0)
+NEAR_SUPERNOVAE = 0.15
+"""Part of the supernovae that sit, as all kilonovae do, beside a catalogued galaxy, as far as a field has near ones."""
+
+GALAXY_OFFSET_KPC = (1.0, 8.0)
+PEAK_SCATTER_MAG = 0.3
 HUBBLE_KM_S_MPC = 70.0
 LIGHT_KM_S = 299_792.458
 DECELERATION = -0.55
@@ -131,14 +135,20 @@ def populate(rng: np.random.Generator, field: Field, alerts: float, trail: bool)
         for place, star in zip(places, taken, strict=False):
             ra[place], dec[place], label[place] = known[star]
             real[place] = True
-    distance_mpc = _put_beside_galaxies(rng, field, kind, ra, dec)
+    distance_mpc = np.full(size, np.nan)
+    aside = rng.spawn(1)[0]
+    supernovae = np.flatnonzero(np.isin(kind, (Kind.SN_IA, Kind.SN_II)))
+    _put_beside_galaxies(rng, field, np.flatnonzero(kind == Kind.KILONOVA), ra, dec, distance_mpc)
+    near = supernovae[aside.uniform(size=len(supernovae)) < NEAR_SUPERNOVAE]
+    _put_beside_galaxies(aside, field, near, ra, dec, distance_mpc)
     exposure = np.full(size, -1, np.int64)
     once = np.isin(kind, ONCE)
     exposure[once] = rng.integers(field.tonight, len(field.jd), once.sum())
     least, most, colour = (np.array([BRIGHTNESS[k][column] for k in kinds], np.float64) for column in range(3))
     mag = least + (most - least) * rng.uniform(0.0, 1.0, size) ** 0.6
-    hosted = np.isfinite(distance_mpc)
-    mag[hosted] = rng.uniform(*KILONOVA_MAG, int(hosted.sum())) + 25.0 + 5.0 * np.log10(distance_mpc[hosted])
+    for draws, hosted in ((rng, kind == Kind.KILONOVA), (aside, kind != Kind.KILONOVA)):
+        hosted &= np.isfinite(distance_mpc)
+        mag[hosted] = _peaks(draws, kind[hosted]) + 25.0 + 5.0 * np.log10(distance_mpc[hosted])
     population = Population(
         kind,
         ra,
@@ -168,13 +178,13 @@ def _abundance(kind: Kind, field: Field) -> float:
     return 1.0
 
 
-def _put_beside_galaxies(rng: np.random.Generator, field: Field, kind: Ints, ra: Floats, dec: Floats) -> Floats:
-    """Move kilonovae beside real galaxies that are near enough; gives the distances (Mpc), NaN for all else."""
-    distance_mpc = np.full(len(kind), np.nan)
-    places = np.flatnonzero(kind == Kind.KILONOVA)
+def _put_beside_galaxies(
+    rng: np.random.Generator, field: Field, places: Ints, ra: Floats, dec: Floats, distance_mpc: Floats
+) -> None:
+    """Move some explosions beside real galaxies that are near enough, and note the distances (Mpc)."""
     galaxies = near_galaxies(field)
     taken = rng.permutation(len(galaxies))[: len(places)]
-    apart_kpc = rng.uniform(*KILONOVA_OFFSET_KPC, len(places))
+    apart_kpc = rng.uniform(*GALAXY_OFFSET_KPC, len(places))
     direction = rng.uniform(0.0, 2 * np.pi, len(places))
     for place, number, kpc, angle in zip(places, taken, apart_kpc, direction, strict=False):
         galaxy = galaxies[number]
@@ -182,7 +192,16 @@ def _put_beside_galaxies(rng: np.random.Generator, field: Field, kind: Ints, ra:
         beside_ra, beside_dec = _along(galaxy.ra, galaxy.dec, apart_deg, angle)
         if field.contains(beside_ra, beside_dec):
             ra[place], dec[place], distance_mpc[place] = beside_ra, beside_dec, galaxy.lum_dist_mpc
-    return distance_mpc
+
+
+def _peaks(rng: np.random.Generator, kind: Ints) -> Floats:
+    """Draw absolute magnitudes at the peak."""
+    least, most = _limits(
+        kind,
+        {each: (mag - PEAK_SCATTER_MAG, mag + PEAK_SCATTER_MAG) for each, mag in PEAK_ABSOLUTE_MAG.items()},
+        KILONOVA_MAG,
+    )
+    return rng.uniform(least, most)
 
 
 def _redshifts(kind: Ints, mag: Floats, distance_mpc: Floats) -> Floats:

@@ -1,5 +1,7 @@
 """The catalogues of a synthetic sky, as local snapshots marked synthetic: SIMBAD, Gaia, TNS and shorter lists.
 
+The followed blazars are a table: they are known by name.
+
 Variable stars need none: many of a synthetic sky sit where the real index has one.
 
 Format: Parquet with ``ra``, ``dec`` (degrees), ``name`` and the catalogue's columns; the schema's metadata give the
@@ -38,9 +40,26 @@ GAIA_SCHEMA = pa.schema(
         ("VarFlag", pa.int32()),
     ]
 )
+BLAZARS = "ctao_blazars"
+BLAZARS_SCHEMA = pa.schema(
+    [
+        ("ZTF_name", pa.string()),
+        ("median_g_jy", pa.float64()),
+        ("median_r_jy", pa.float64()),
+        ("low_threshold", pa.float64()),
+        ("high_threshold", pa.float64()),
+    ]
+)
 REDSHIFT = "redshift"
 """Stands in a catalogue's values for the redshift that the object has."""
 
+FOLLOWED = 0.8
+"""Part of the blazars that CTAO follows."""
+
+STATES = (0.8, 1.25)
+"""Thresholds of the low and of the high state, in parts of the median flux."""
+
+JANSKY_OF_MAG_0 = 3631.0
 BYSTANDERS = 200
 """Stars and galaxies of a field that have no alert, and so keep a cross-match honest."""
 
@@ -126,7 +145,7 @@ _LISTINGS = {
 
 
 def write_snapshots(sky: SyntheticNight, folder: Path) -> list[Path]:
-    """Write or extend ``simbad.parquet``, ``gaia.parquet`` and those of the shorter catalogues.
+    """Write or extend ``simbad.parquet``, ``gaia.parquet``, those of the shorter catalogues and the table of blazars.
 
     Snapshots of other synthetic skies stay in the files; rows of the same sky are the same, so a second run with one
     seed changes nothing.
@@ -140,8 +159,9 @@ def write_snapshots(sky: SyntheticNight, folder: Path) -> list[Path]:
     cones = [field.cone for field in sky.fields]
     tables = {"simbad": _simbad(sky), "gaia": _gaia(sky)}
     tables |= {name: _listed(sky, listing) for name, listing in _LISTINGS.items()}
-    paths = {name: folder / f"{name}.parquet" for name in tables}
+    paths = {name: folder / f"{name}.parquet" for name in (*tables, BLAZARS)}
     merged = {name: _merged(name, table, cones, paths[name]) for name, table in tables.items()}
+    merged[BLAZARS] = _merged_blazars(_blazars(sky), paths[BLAZARS])
     for name, table in merged.items():
         part = paths[name].with_suffix(".part")
         pq.write_table(table, part)
@@ -150,22 +170,38 @@ def write_snapshots(sky: SyntheticNight, folder: Path) -> list[Path]:
 
 
 def _merged(name: str, table: pa.Table, cones: list[list[float]], path: Path) -> pa.Table:
-    if path.exists():
-        old = pq.read_table(path)
-        metadata = old.schema.metadata or {}
-        if metadata.get(b"fink_synthetic") != b"1":
-            raise ConfigError(f"{path} is a snapshot of the real sky; move it away or set another FINK_HOME")
+    old = _synthetic(path)
+    if old is not None:
         table = pa.concat_tables([old.cast(table.schema), table])
-        cones = [*json.loads(metadata[b"fink_coverage"]), *cones]
-    table = _unique(table).sort_by([("dec", "ascending"), ("ra", "ascending"), ("name", "ascending")])
+        cones = [*json.loads(old.schema.metadata[b"fink_coverage"]), *cones]
+    table = _unique(table, "name").sort_by([("dec", "ascending"), ("ra", "ascending"), ("name", "ascending")])
     coverage = json.dumps(sorted(set(map(tuple, cones))))
     values = (name, _digest(table), coverage, "a synthetic sky", "1")
     return table.replace_schema_metadata(dict(zip(_METADATA, values, strict=True)))
 
 
-def _unique(table: pa.Table) -> pa.Table:
+def _merged_blazars(table: pa.Table, path: Path) -> pa.Table:
+    old = _synthetic(path)
+    if old is not None:
+        table = pa.concat_tables([old.cast(table.schema), table])
+    table = _unique(table, "ZTF_name").sort_by("ZTF_name")
+    meta = {"fink_table": BLAZARS, "fink_version": _digest(table), "fink_origin": "a synthetic sky"}
+    return table.replace_schema_metadata(meta | {"fink_synthetic": "1"})
+
+
+def _synthetic(path: Path) -> pa.Table | None:
+    """Read what an earlier synthetic sky left, if anything."""
+    if not path.exists():
+        return None
+    old = pq.read_table(path)
+    if (old.schema.metadata or {}).get(b"fink_synthetic") != b"1":
+        raise ConfigError(f"{path} is a snapshot of the real sky; move it away or set another FINK_HOME")
+    return old
+
+
+def _unique(table: pa.Table, key: str) -> pa.Table:
     """Keep one row per name, the newest."""
-    last = {name: row for row, name in enumerate(table.column("name").to_pylist())}
+    last = {name: row for row, name in enumerate(table.column(key).to_pylist())}
     return table.take(pa.array(sorted(last.values()), pa.int64()))
 
 
@@ -230,6 +266,23 @@ def _listed(sky: SyntheticNight, listing: _Listing) -> pa.Table:
     return pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
     )
+
+
+def _blazars(sky: SyntheticNight) -> pa.Table:
+    """Give the blazars that are followed: a random walk around its rest makes that the median."""
+    rows: list[tuple[Any, ...]] = []
+    for place, seen in enumerate(sky.observed):
+        rng = _rng(sky, place, 20)
+        people = seen.population
+        chosen = [number for number in sky.alert_objects(place).tolist() if people.kind[number] == Kind.BLAZAR]
+        for number in chosen:
+            if rng.random() < FOLLOWED:
+                red = float(people.mag[number])
+                medians = (JANSKY_OF_MAG_0 * 10 ** (-0.4 * mag) for mag in (red + float(people.colour[number]), red))
+                rows.append((sky.name_of(place, number), *medians, *STATES))
+    columns = zip(*rows, strict=True) if rows else [() for _ in BLAZARS_SCHEMA]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, BLAZARS_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=BLAZARS_SCHEMA)
 
 
 def _bystanders(rng: np.random.Generator, field: Field) -> Iterator[tuple[int, float, float]]:

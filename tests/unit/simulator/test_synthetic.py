@@ -19,6 +19,7 @@ from astropy.io import fits
 from fink_lib.config import load_settings
 from fink_lib.errors import ConfigError
 from fink_lib.science.catalogs import open_catalog, source_of
+from fink_lib.science.catalogs.tables import TableHandle
 from fink_lib.simulator.packets import as_packets
 from fink_lib.simulator.rewrite import record_of
 from fink_lib.simulator.synthetic import DEFAULT_NIGHT, SyntheticNight, write_snapshots
@@ -138,7 +139,8 @@ def test_a_large_night_holds_every_kind_with_the_numbers_behind_it() -> None:
         assert row["night"] == DEFAULT_NIGHT
         assert (row["redshift"] is not None) == (row["kind"] in WITH_REDSHIFT), row
         assert (row["kind"] == "asteroid") == row["catalogue_type"].isdigit()
-    assert all(0.02 < row["redshift"] < 0.3 for row in by_kind["sn_ia"])
+    assert all(0.003 < row["redshift"] < 0.3 for row in by_kind["sn_ia"])
+    assert any(row["redshift"] < 0.027 for row in by_kind["sn_ia"] + by_kind["sn_ii"])
     assert all(0.1 < row["redshift"] < 0.5 for row in by_kind["slsn"])
     assert all(row["jd"] - row["first_jd"] < 8.0 for row in by_kind["kilonova"])
     near = [row for row in by_kind["kilonova"] if row["redshift"] < 0.027]
@@ -242,6 +244,8 @@ def test_snapshots_hold_what_alerts_match_within_an_arcsecond(
     assert gaia["Plx"].null_count > 0
     for name, table in tables.items():
         metadata = table.schema.metadata
+        if name == "ctao_blazars":
+            continue
         assert metadata[b"fink_catalog"] == name.encode()
         assert metadata[b"fink_synthetic"] == b"1"
         assert metadata[b"fink_version"].startswith(b"synthetic-")
@@ -275,6 +279,18 @@ def test_every_catalogue_of_the_sky_is_matched_by_its_alerts_and_read_by_the_bro
     assert "asteroid" not in set().union(*matched.values())
 
 
+def test_followed_blazars_are_known_by_the_names_that_their_alerts_bear(tmp_path: Path) -> None:
+    folder = load_settings(tmp_path).catalog_dir
+    sky = SyntheticNight(6, 1000)
+    write_snapshots(sky, folder)
+    table = TableHandle("ctao_blazars", folder).current()
+    assert table is not None
+    blazars = {row["objectId"] for row in sky.truth.to_pylist() if row["kind"] == "blazar"}
+    named = set(table.rows.column("ZTF_name").to_pylist())
+    assert named and named <= blazars
+    assert table.version.startswith("synthetic-")
+
+
 def test_writing_a_snapshot_twice_changes_nothing_and_another_sky_is_added(tmp_path: Path) -> None:
     one, two = SyntheticNight(1, 50), SyntheticNight(2, 50)
     files = write_snapshots(one, tmp_path)
@@ -290,9 +306,12 @@ def test_writing_a_snapshot_twice_changes_nothing_and_another_sky_is_added(tmp_p
 
 
 def test_a_snapshot_of_the_real_sky_is_never_touched(tmp_path: Path) -> None:
-    simbad, *_ = write_snapshots(SyntheticNight(1, 20), tmp_path)
-    pq.write_table(pq.read_table(simbad).replace_schema_metadata({"fink_catalog": "simbad"}), simbad)
-    before = simbad.read_bytes()
-    with pytest.raises(ConfigError, match="real sky"):
-        write_snapshots(SyntheticNight(1, 20), tmp_path)
-    assert simbad.read_bytes() == before
+    files = write_snapshots(SyntheticNight(1, 20), tmp_path)
+    for real in (files[0], files[-1]):
+        invented = real.read_bytes()
+        pq.write_table(pq.read_table(real).replace_schema_metadata({"fink_version": "of the sky"}), real)
+        before = real.read_bytes()
+        with pytest.raises(ConfigError, match="real sky"):
+            write_snapshots(SyntheticNight(1, 20), tmp_path)
+        assert real.read_bytes() == before
+        real.write_bytes(invented)
