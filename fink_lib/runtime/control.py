@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fink_lib.errors import ConfigError, TransientError
 from fink_lib.runtime import launcher
 from fink_lib.runtime.artifacts import require_jars
+from fink_lib.runtime.crashes import counted
 from fink_lib.runtime.installation import install_date
 from fink_lib.runtime.java import find_java
 from fink_lib.runtime.lock import FileLock
@@ -135,7 +136,7 @@ def status(settings: Settings) -> dict[str, Any]:
     dict
         ``supervisor`` (``running``, ``pid``), ``services`` (one row each: name, wanted, state, pid, message, up_s,
         restarts, memory_mb, url), ``streams`` (one row each: survey, stage, state, wanted, pid, age_s, batch, rows_s,
-        lag, error), ``urls``.
+        lag, restarts, error), ``urls``. Restarts of a stream are those that its crash budget counts now.
     """
     supervisor = supervisor_process(settings)
     services = service_rows(settings)
@@ -268,5 +269,6 @@ def _stream_row(settings: Settings, survey: str, stage: str) -> dict[str, Any]:
         "batch": heartbeat.batch if heartbeat else "",
         "rows_s": heartbeat.rows_s if heartbeat else 0.0,
         "lag": heartbeat.lag if heartbeat else None,
+        "restarts": len(counted(settings, survey, stage)),
         "error": heartbeat.error if heartbeat else "",
     }

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
+from datetime import UTC, datetime
 
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from fink_lib.errors import TransientError
+from fink_lib.lake import open_lake
+from fink_lib.transfer.job import Selection
+from fink_lib.transfer.run import run_job
+from fink_lib.transfer.submit import submit
 from tests.faults.evidence import read_topics
-from tests.faults.harness import INPUT, STAGES, Harness, Keeper, stopped, wait_settled, wait_until
+from tests.faults.harness import INPUT, STAGES, SURVEY, Harness, Keeper, stopped, wait_settled, wait_until
+from tests.unit.transfer.nights import NIGHTS, add_nights
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -63,3 +71,28 @@ def test_records_that_kafka_dropped_before_they_were_read_stop_the_stream_by_nam
     heartbeat = fresh.heartbeat("stream2raw")
     assert heartbeat["error_kind"] == "config", "a retry cannot bring the records back"
     assert topic in heartbeat["error"]
+
+
+def test_a_transfer_goes_on_when_the_broker_was_killed_in_its_middle(fresh: Harness) -> None:
+    settings = fresh.settings
+    lake = open_lake(settings, SURVEY)
+    lake.ensure()
+    alerts = add_nights(lake, 900).num_rows
+    job = submit(settings, Selection(SURVEY, NIGHTS), datetime.now(UTC))
+    killed: list[int] = []
+
+    def kill_once(line: str) -> None:
+        if not killed:
+            killed.append(fresh.service_pid("kafka"))
+            os.kill(killed[0], signal.SIGKILL)
+
+    try:
+        run_job(settings, job.id, kill_once)
+    except TransientError as error:  # what the task of Airflow does next: the same command again
+        fresh.note(f"the run ended: {error}")
+        wait_until(lambda: fresh.service_pid("kafka") not in killed, "the broker was started again", 60.0)
+    done = run_job(settings, job.id, fresh.note)
+    assert killed
+    assert (done.state, done.sent) == ("done", alerts)
+    (records,) = read_topics(settings.kafka.servers, re.escape(job.id)).values()
+    assert len(records) == len({record.value for record in records}) == alerts
