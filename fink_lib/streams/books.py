@@ -6,24 +6,21 @@ is given up instead, nobody meets that batch again: the new generation skips its
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from fink_lib import __version__
 from fink_lib.lake.tables import PARTITION
 from fink_lib.streams.earlier import SOURCES
+from fink_lib.streams.stage import LedgerRow, ledger_table
 
 if TYPE_CHECKING:
     from fink_lib.streams.stage import StageContext
 
 DUPLICATE = "duplicate"
 KINDS = {"raw": "produced", "science": "produced", "quarantine": "quarantined"}
-COUNTS = ("produced", "quarantined", "rejected", "duplicates", "sent")
 
 
 def close_books(context: StageContext, produced: str, aside: str) -> int:
@@ -54,26 +51,46 @@ def close_books(context: StageContext, produced: str, aside: str) -> int:
                 wanting[batch][night][kind] += rows
     for batch, nights in wanting.items():
         generation, batch_id = (int(part) for part in batch.removeprefix("g").split("-"))
-        records = [
-            {
-                "stage": stage,
-                "batch": batch,
-                "generation": generation,
-                "batch_id": batch_id,
-                "epoch": context.epoch,
-                "received": sum(kinds.values()),
-                **{name: kinds[name] for name in COUNTS},
-                "details": json.dumps({"entered_by": f"g{context.checkpoint.generation}"}),
-                "seconds": 0.0,
-                "finished": datetime.now(UTC),
-                "code_version": __version__,
-                PARTITION: night,
-            }
+        entries = [
+            LedgerRow(
+                night,
+                sum(kinds.values()),
+                produced=kinds["produced"],
+                quarantined=kinds["quarantined"],
+                rejected=kinds["rejected"],
+                duplicates=kinds["duplicates"],
+            )
             for night, kinds in sorted(nights.items())
         ]
-        rows = pa.Table.from_pylist(records, schema=lake.schema("ledger"))
-        lake.append("ledger", rows, f"{lake.survey.name}.{stage}.g{generation}", batch_id)
+        enter(context, generation, batch_id, entries)
     return len(wanting)
+
+
+def enter(context: StageContext, generation: int, batch_id: int, rows: list[LedgerRow]) -> bool:
+    """Enter a batch of an earlier generation into the ledger, unless it is there.
+
+    Parameters
+    ----------
+    context : StageContext
+        The stage that begins.
+    generation, batch_id : int
+        The batch.
+    rows : list of LedgerRow
+        What it did with each night.
+
+    Returns
+    -------
+    bool
+        False if the batch was entered before.
+    """
+    by = {"entered_by": f"g{context.checkpoint.generation}"}
+    signed = [replace(row, details={**row.details, **by}) for row in rows]
+    table = ledger_table(signed, context, generation, batch_id, 0.0)
+    app_id = f"{context.survey.name}.{context.stage}.g{generation}"
+    if context.lake.committed("ledger", app_id, batch_id):
+        return False
+    context.lake.append("ledger", table, app_id, batch_id)
+    return True
 
 
 def _counts(context: StageContext, table: str) -> list[tuple[str, str, str, int]]:

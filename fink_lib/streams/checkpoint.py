@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 RUNBOOK = "docs/operations.md, 'A checkpoint is damaged'"
 
 
+def batch_key(generation: int, batch_id: int) -> str:
+    """Name a batch, uniquely over all generations; the names sort by time."""
+    return f"g{generation}-{batch_id:09d}"
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """One generation of a stage's checkpoint.
@@ -41,7 +46,7 @@ class Checkpoint:
 
     def key(self, batch_id: int) -> str:
         """Name of a batch, unique over all generations; sorts by time."""
-        return f"g{self.generation}-{batch_id:09d}"
+        return batch_key(self.generation, batch_id)
 
 
 def open_checkpoint(settings: Settings, survey: str, stage: str) -> Checkpoint:

@@ -20,6 +20,8 @@ import pyarrow as pa
 from fink_lib.errors import ConfigError, TransientError
 from fink_lib.filters.watch import LiveFilters
 from fink_lib.lake.tables import PARTITION
+from fink_lib.streams.books import enter
+from fink_lib.streams.checkpoint import batch_key
 from fink_lib.streams.committed import Delivery, Marker, NightCount, offset_ranges, read_deliveries
 from fink_lib.streams.packet import Packet
 from fink_lib.streams.packing import PACKETS_DDL, PIECE_ROWS, make_kernel
@@ -63,6 +65,7 @@ class Distribution:
         if producer.last is not None:
             self._check_marker(producer.last, generation, settings)
             self._complete_sent(producer.last, context)
+            self._close_books(producer.last, context)
         self._before = SentBefore(context.lake, generation, prefix)
 
     def close(self) -> None:
@@ -179,7 +182,7 @@ class Distribution:
         app_id = f"{context.survey.name}.{self.name}.g{marker.generation}"
         if not marker.sent or context.lake.committed("sent", app_id, marker.batch_id):
             return
-        key = f"g{marker.generation}-{marker.batch_id:09d}"
+        key = batch_key(marker.generation, marker.batch_id)
         deliveries = list(read_deliveries(context.settings.kafka, marker, key))
         if len(deliveries) != marker.sent and marker.generation == context.checkpoint.generation:
             raise TransientError(
@@ -187,6 +190,11 @@ class Distribution:
                 "the topics have dropped them: see docs/operations.md, 'Messages are gone before they were recorded'"
             )
         _append_sent(context.lake, deliveries, key, app_id, marker.batch_id)
+
+    def _close_books(self, marker: Marker, context: StageContext) -> None:
+        """Enter the last batch of an earlier generation, which nobody meets again, into the ledger."""
+        if marker.generation < context.checkpoint.generation:
+            enter(context, marker.generation, marker.batch_id, _ledger(marker.nights, marker.filters, 0))
 
     def _done_before(self, marker: Marker, batch: Batch) -> list[LedgerRow]:
         """Give the ledger rows of a batch that was sent; one older than the marker has them already."""

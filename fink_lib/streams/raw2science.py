@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from fink_lib.lake import Lake
+    from fink_lib.science.runner import Runner, ScienceResult
 
 PASS_ROWS = 4000
 PIECE_ROWS = 2000
@@ -166,21 +167,8 @@ def make_kernel(
         mine = (pieces[number] for numbers in batches for number in numbers.column(0).to_pylist())
         received = (rows for piece in mine for rows in read_piece(lake, "raw", piece, settings.streams.arrow_rows))
         for alerts in _in_passes(received, earlier, leaving):
-            result = runner.apply(alerts, cutout_reader(lake, alerts))
+            rows, result = enrich(lake, runner, alerts, [key] * alerts.num_rows, started)
             failpoint(settings, survey_name, "raw2science", "in_pass")
-            rows = alerts.select(lake.survey.alert_schema.names)
-            for field in lake.survey.fink_schema:
-                rows = rows.append_column(field, result.table.column(field.name))
-            process = {
-                "started": started,
-                "ended": datetime.now(UTC),
-                "batch": key,
-                "broker_version": __version__,
-                "science_version": runner.version,
-            }
-            rows = rows.append_column("ingest", alerts.column("ingest"))
-            rows = rows.append_column("process", pa.array([process] * rows.num_rows, PROCESS))
-            rows = rows.append_column(PARTITION, alerts.column(PARTITION))
             share.files["science"].extend(lake.write_files("science", rows))
             for module, seconds in result.timings.items():
                 share.count("", f"us:{module}", int(seconds * 1e6))
@@ -190,6 +178,39 @@ def make_kernel(
         yield share.to_batch()
 
     return kernel
+
+
+def enrich(
+    lake: Lake, runner: Runner, alerts: pa.Table, batches: Sequence[str], started: datetime
+) -> tuple[pa.Table, ScienceResult]:
+    """Make rows of ``science`` of rows of ``raw``: the one way in which this is done, in the stream and in a replay.
+
+    Parameters
+    ----------
+    lake : Lake
+        Gives the columns, and the images that modules ask for.
+    runner : Runner
+        All science modules.
+    alerts : pyarrow.Table
+        Rows of ``raw``, each id once.
+    batches : sequence of str
+        For each alert, the batch that has decided about it.
+    started : datetime
+        When the work on them began (UTC).
+    """
+    result = runner.apply(alerts, cutout_reader(lake, alerts))
+    rows = alerts.select(lake.survey.alert_schema.names)
+    for field in lake.survey.fink_schema:
+        rows = rows.append_column(field, result.table.column(field.name))
+    process = {
+        "started": started,
+        "ended": datetime.now(UTC),
+        "broker_version": __version__,
+        "science_version": runner.version,
+    }
+    rows = rows.append_column("ingest", alerts.column("ingest"))
+    rows = rows.append_column("process", pa.array([{**process, "batch": batch} for batch in batches], PROCESS))
+    return rows.append_column(PARTITION, alerts.column(PARTITION)), result
 
 
 def _in_passes(

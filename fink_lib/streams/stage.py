@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,7 +22,7 @@ from fink_lib.errors import EXIT_FAILED, EXIT_OK
 from fink_lib.lake import Lake, open_lake
 from fink_lib.runtime.driver import DriverSession
 from fink_lib.runtime.failpoints import failpoint
-from fink_lib.streams.checkpoint import Checkpoint, open_checkpoint
+from fink_lib.streams.checkpoint import Checkpoint, batch_key, open_checkpoint
 from fink_lib.streams.failure import cause_of
 from fink_lib.streams.spark import build_session, jvm_pid
 from fink_lib.surveys import get_survey
@@ -209,7 +210,8 @@ def _start(
         rows = stage.process(frame, batch)
         batch.failpoint("between_sink_and_ledger")
         seconds = time.monotonic() - began_s
-        context.lake.append("ledger", _ledger_table(rows, batch, seconds), context.app_id, batch_id)
+        table = ledger_table(rows, context, batch.generation, batch_id, seconds)
+        context.lake.append("ledger", table, context.app_id, batch_id)
         batch.failpoint("between_ledger_and_checkpoint")
         received = sum(row.received for row in rows)
         session.progress(
@@ -264,21 +266,36 @@ def _lag(progress: Any) -> int:
     return behind
 
 
-def _ledger_table(rows: list[LedgerRow], batch: Batch, seconds: float) -> pa.Table:
+def ledger_table(
+    rows: Iterable[LedgerRow], context: StageContext, generation: int, batch_id: int, seconds: float
+) -> pa.Table:
+    """Give the rows of table ``ledger`` for one batch, of this generation or of an earlier one.
+
+    Parameters
+    ----------
+    rows : iterable of LedgerRow
+        One for each night.
+    context : StageContext
+        Of the process that writes them.
+    generation, batch_id : int
+        The batch.
+    seconds : float
+        How long it took.
+    """
     finished = datetime.now(UTC)
     records = [
         {
             **asdict(row),
             "details": json.dumps(row.details, sort_keys=True),
-            "stage": batch.context.stage,
-            "batch": batch.key,
-            "generation": batch.generation,
-            "batch_id": batch.batch_id,
-            "epoch": batch.epoch,
+            "stage": context.stage,
+            "batch": batch_key(generation, batch_id),
+            "generation": generation,
+            "batch_id": batch_id,
+            "epoch": context.epoch,
             "seconds": seconds,
             "finished": finished,
             "code_version": __version__,
         }
         for row in rows
     ]
-    return pa.Table.from_pylist(records, schema=batch.lake.schema("ledger"))
+    return pa.Table.from_pylist(records, schema=context.lake.schema("ledger"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,9 +10,9 @@ import pytest
 
 from fink_lib.config import Settings
 from fink_lib.lake import Lake
-from fink_lib.streams.books import close_books
+from fink_lib.streams.books import close_books, enter
 from fink_lib.streams.checkpoint import Checkpoint
-from fink_lib.streams.stage import StageContext
+from fink_lib.streams.stage import LedgerRow, StageContext, ledger_table
 from fink_lib.surveys import get_survey
 
 NIGHT = "20240312"
@@ -73,3 +74,21 @@ def test_the_first_generation_leaves_its_own_batch_to_the_replay(lake):
     add(lake, "science", science("g1-000000000", 1))
     assert close_books(context(lake, 1), "science", "rejected") == 0
     assert ledger(lake) == []
+
+
+def test_a_batch_that_was_sent_is_entered_from_its_marker_and_only_once(lake):
+    sent = [LedgerRow(NIGHT, 9, 4, sent=6, details={"filters": {"unknowns": 6}})]
+    assert enter(context(lake, 2, "distribution"), 1, 3, sent)
+    assert ledger(lake) == [("distribution", "g1-000000003", NIGHT, 9, 4, 0, 0, 0, 6)]
+    (details,) = lake.read("ledger").column("details").to_pylist()
+    assert json.loads(details) == {"filters": {"unknowns": 6}, "entered_by": "g2"}
+    assert not enter(context(lake, 3, "distribution"), 1, 3, sent)
+    assert len(ledger(lake)) == 1
+
+
+def test_a_batch_that_its_own_generation_entered_stays_as_it_is(lake):
+    own = context(lake, 1, "distribution")
+    rows = [LedgerRow(NIGHT, 9, 4, sent=6)]
+    lake.append("ledger", ledger_table(rows, own, 1, 3, 0.5), own.app_id, 3)
+    assert not enter(context(lake, 2, "distribution"), 1, 3, rows)
+    assert len(ledger(lake)) == 1
