@@ -12,7 +12,7 @@ from dags.operators.close_night import CloseNight
 from dags.operators.night import night_of_run
 from dags.operators.night_docs import DAG_DOC, TASK_DOCS
 from dags.operators.night_stage import NightStage
-from dags.operators.policy import OWNER, with_backoff
+from dags.operators.policy import WATCHED, with_backoff
 
 SURVEY = "ztf"
 NIGHT = "{{ night_of_run('" + SURVEY + "', params, dag_run) }}"
@@ -39,7 +39,7 @@ with DAG(
     max_active_runs=2,
     doc_md=DAG_DOC.format(survey=SURVEY),
     tags=["nightly", SURVEY],
-    default_args={"owner": OWNER, **with_backoff(retries=4, first_s=15, longest_s=600)},
+    default_args={**WATCHED, **with_backoff(retries=4, first_s=15, longest_s=600)},
     user_defined_macros={"night_of_run": night_of_run},
     params={
         "night": Param(

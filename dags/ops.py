@@ -9,7 +9,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, get_current_context, t
 from dags.operators.night import night_of_run
 from dags.operators.night_docs import HEAL_DOC, TASK_DOCS
 from dags.operators.night_stage import NightStage
-from dags.operators.policy import OWNER, with_backoff
+from dags.operators.policy import WATCHED, with_backoff
 from dags.operators.stream_control import ACTIONS, control_stream
 from dags.operators.stream_list import STREAMS
 
@@ -37,7 +37,7 @@ with DAG(
     is_paused_upon_creation=False,
     doc_md=DOC,
     tags=["operations"],
-    default_args={"owner": OWNER},
+    default_args=dict(WATCHED),
     params={
         "stage": Param(STREAMS[0].stage, type="string", enum=list(dict.fromkeys(s.stage for s in STREAMS))),
         "survey": Param(STREAMS[0].survey, type="string", enum=list(dict.fromkeys(s.survey for s in STREAMS))),
@@ -70,7 +70,7 @@ with DAG(
     is_paused_upon_creation=False,
     doc_md=HEAL_DOC,
     tags=["operations", HEALED_SURVEY],
-    default_args={"owner": OWNER, **with_backoff(retries=4, first_s=15, longest_s=600)},
+    default_args={**WATCHED, **with_backoff(retries=4, first_s=15, longest_s=600)},
     user_defined_macros={"night_of_run": night_of_run},
     params={
         "night": Param(

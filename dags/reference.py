@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, Param
 
-from dags.operators.policy import OWNER, with_backoff
+from dags.operators.policy import WATCHED, with_backoff
 from dags.operators.process import FinkCommand
 
 CATALOGUES = """
@@ -38,7 +38,7 @@ with DAG(
     is_paused_upon_creation=True,
     doc_md=CATALOGUES,
     tags=["operations", "catalogues"],
-    default_args={"owner": OWNER, **with_backoff(retries=4, first_s=300, longest_s=3600)},
+    default_args={**WATCHED, **with_backoff(retries=4, first_s=300, longest_s=3600)},
     params={
         "names": Param("tns", type="string", pattern="^[a-z0-9_ ]+$", description="catalogues, with blanks between"),
         "cones": Param(
@@ -71,7 +71,7 @@ with DAG(
     is_paused_upon_creation=False,
     doc_md=MODELS,
     tags=["operations", "models"],
-    default_args={"owner": OWNER, "pool": "spark_local", **with_backoff(retries=1, first_s=60, longest_s=60)},
+    default_args={**WATCHED, "pool": "spark_local", **with_backoff(retries=1, first_s=60, longest_s=60)},
     params={"names": Param("", type="string", pattern="^[a-z0-9_ ]*$", description="models; empty: all")},
 ):
     FinkCommand(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG
 
-from dags.operators.policy import OWNER, with_backoff
+from dags.operators.policy import WATCHED, with_backoff
 from dags.operators.stream_list import STREAMS
 from dags.operators.stream_supervisor import StreamSupervisor
 
@@ -50,7 +50,7 @@ for stream in STREAMS:
         is_paused_upon_creation=stream.optional,
         doc_md=DOC.format(stage=stream.stage, survey=stream.survey, does=stream.does),
         tags=["stream", stream.survey],
-        default_args={"owner": OWNER},
+        default_args=dict(WATCHED),
     ) as dag:
         StreamSupervisor(
             task_id="supervise",

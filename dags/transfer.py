@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 
-from dags.operators.policy import OWNER, with_backoff
+from dags.operators.policy import WATCHED, with_backoff
 from dags.operators.process import FinkCommand
 
 TRANSFER = """
@@ -44,7 +44,7 @@ with DAG(
     is_paused_upon_creation=False,
     doc_md=TRANSFER,
     tags=["operations", "transfer"],
-    default_args={"owner": OWNER, **with_backoff(retries=4, first_s=15, longest_s=600)},
+    default_args={**WATCHED, **with_backoff(retries=4, first_s=15, longest_s=600)},
     params={
         "transfer": Param(
             "",
@@ -70,7 +70,7 @@ with DAG(
     is_paused_upon_creation=False,
     doc_md=EXPIRE,
     tags=["operations", "transfer"],
-    default_args={"owner": OWNER, **with_backoff(retries=4, first_s=60, longest_s=3600)},
+    default_args={**WATCHED, **with_backoff(retries=4, first_s=60, longest_s=3600)},
 ):
     FinkCommand(
         task_id="expire",

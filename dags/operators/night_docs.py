@@ -81,7 +81,7 @@ killed is completed by the next one, of this night or another. {_AGAIN}
     "verify_archive": """
 **Does**: compares the archive with the lake, counts and digests of rows.
 
-**Fails** when they differ; the log names the table and the first keys. *Clear* `archive` **with downstream**.
+**Fails** when they differ; the log names the table and the first keys. **Press**: *Clear* on `archive` **with downstream**.
 """,
     "summarise": f"""
 **Does**: computes the night's summary with the SQL of `sql/summaries/`, and writes it to the lake, to HBase and as

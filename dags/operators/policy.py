@@ -1,4 +1,4 @@
-"""How every task of the broker is retried, and who owns it."""
+"""How every task of the broker is retried, who owns it, and who is told when it has failed for good."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from dags.operators.notifier import TellPeople
 from fink_lib.errors import ConfigError
 
 OWNER = "fink"
+WATCHED: dict[str, Any] = {"owner": OWNER, "on_failure_callback": TellPeople()}
+"""Default arguments of every DAG."""
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
