@@ -30,7 +30,11 @@ FROZEN_S = 60.0
 
 def _running(harness: Harness) -> None:
     for stage in STAGES:
-        wait_until(lambda stage=stage: harness.heartbeat(stage).get("batch"), f"{stage} is at work", 120.0)
+        try:
+            wait_until(lambda stage=stage: harness.heartbeat(stage).get("batch"), f"{stage} is at work", 120.0)
+        except AssertionError as error:
+            told = [harness.tail(name) for name in ("events", "simulate", stage)]
+            raise AssertionError("\n--\n".join([str(error), repr(harness.heartbeat(stage)), *told])) from None
 
 
 def test_a_broker_that_is_killed_three_times_loses_no_acknowledged_alert(fresh: Harness) -> None:
