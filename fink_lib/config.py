@@ -51,6 +51,7 @@ __all__ = [
     "default_home",
     "load_settings",
     "project_root",
+    "write_setting",
 ]
 
 
@@ -167,6 +168,28 @@ def load_settings(home: Path | str | None = None) -> Settings:
         return Settings(home=root, **values)
     except (ValidationError, TypeError) as error:
         raise ConfigError(f"settings in {file} or in FINK__ variables are wrong: {error}") from error
+
+
+def write_setting(home: Path, section: str, name: str, value: str) -> None:
+    """Set one value in ``fink.toml``; comments and everything else in the file stay as they are.
+
+    Parameters
+    ----------
+    home : Path
+        The installation; the file is made if missing.
+    section, name, value : str
+        What to set.
+    """
+    import tomlkit
+
+    file = home / "fink.toml"
+    document = tomlkit.parse(file.read_text()) if file.exists() else tomlkit.document()
+    table = document.setdefault(section, tomlkit.table())
+    table[name] = value
+    home.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".toml.new")
+    unfinished.write_text(tomlkit.dumps(document))
+    unfinished.replace(file)
 
 
 def _set(tree: dict[str, Any], path: list[str], value: Any) -> None:

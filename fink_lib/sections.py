@@ -49,11 +49,20 @@ class KafkaSettings(Section):
 
 
 class HBaseSettings(Section):
-    """Where the Thrift servers are, and how the local standalone HBase is run."""
+    """Where the Thrift servers are, and how the local standalone HBase is run.
+
+    Attributes
+    ----------
+    zookeeper_quorum : str
+        Hosts of HBase's ZooKeeper, separated by commas; `thrift_host` if empty. Asked when tables are made.
+    pre_split : bool
+        Whether tables are made with the regions that they are declared with.
+    """
 
     thrift_host: str = "127.0.0.1"
     thrift_port: int = 29090
     thrift_info_port: int = 29095
+    zookeeper_quorum: str = ""
     zookeeper_port: int = 22181
     master_port: int = 26000
     master_info_port: int = 26010
@@ -62,14 +71,23 @@ class HBaseSettings(Section):
     heap: str = "768m"
     thrift_heap: str = "256m"
     table_prefix: str = ""
+    pre_split: bool = True
 
 
 class AirflowSettings(Section):
-    """Airflow's web server and its metadata database."""
+    """Airflow's web server and its metadata database.
+
+    Attributes
+    ----------
+    database : str
+        Empty: an SQLite file. ``postgresql``: a PostgreSQL server of this installation, at `database_port`. Else the
+        URI of one elsewhere.
+    """
 
     host: str = "127.0.0.1"
     port: int = 28080
     database: str = ""
+    database_port: int = 28432
     parallelism: int = 4
 
 

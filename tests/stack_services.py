@@ -25,7 +25,7 @@ PORTS = {
         "regionserver_port",
         "regionserver_info_port",
     ),
-    "airflow": ("port",),
+    "airflow": ("port", "database_port"),
     "api": ("port",),
 }
 # Small heaps: tests hold little, and the machine also runs Spark.

@@ -24,11 +24,22 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status)
 
 
-def up(services: Names = None) -> None:
+def up(
+    services: Names = None,
+    airflow_db: Annotated[
+        str,
+        typer.Option(
+            metavar="sqlite|postgresql",
+            help="Where Airflow keeps its state, from now on: written into fink.toml. Its history does not move along.",
+        ),
+    ] = "",
+) -> None:
     """Start services and wait until they answer; harmless if they run already."""
-    from fink_lib.runtime.control import bring_up
+    from fink_lib.runtime.control import bring_up, choose_database
 
     _check(services)
+    if airflow_db:
+        choose_database(load_settings(), airflow_db)
     with progress_lines("starting services") as tell:
         bring_up(load_settings(), services or (), tell)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from fink_lib.config import write_setting
 from fink_lib.errors import ConfigError, TransientError
 from fink_lib.runtime import launcher
 from fink_lib.runtime.artifacts import require_jars
@@ -15,10 +16,11 @@ from fink_lib.runtime.installation import install_date
 from fink_lib.runtime.java import find_java
 from fink_lib.runtime.lock import FileLock
 from fink_lib.runtime.process import terminate
-from fink_lib.runtime.services import SERVICES, build, default_names, expand
+from fink_lib.runtime.services import SERVICES, build, default_names, expand, with_database
 from fink_lib.runtime.services.base import Service, end_all, marked_processes
 from fink_lib.runtime.services.checks import check_disk
 from fink_lib.runtime.services.keeper import State
+from fink_lib.runtime.services.postgres import LOCAL
 from fink_lib.runtime.supervisor import (
     desired_names,
     ensure_supervisor,
@@ -39,7 +41,7 @@ UP_TIMEOUT_S = 300.0
 _POLL_S = 0.2
 _GIVE_UP = 3  # crashes after which `up` stops waiting; the supervisor goes on trying
 # Services that end together; Airflow first, so that it does not start again what is drained after it.
-_END_ORDER = (("airflow", "api"), ("hbase", "kafka"))
+_END_ORDER = (("airflow", "api"), ("hbase", "kafka", "postgres"))
 
 Report = Callable[[str], None]
 
@@ -67,7 +69,8 @@ def bring_up(
     TransientError
         If a service does not come up.
     """
-    names = expand(words) or default_names(settings)
+    words = list(words)
+    names = with_database(settings, expand(words)) if words else default_names(settings)
     find_java()
     require_jars()
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -78,6 +81,32 @@ def bring_up(
         set_desired(settings, expand([*before, *names]))
         ensure_supervisor(settings)
     _wait_ready(settings, names, report, timeout_s)
+
+
+def choose_database(settings: Settings, kind: str) -> None:
+    """Write into ``fink.toml`` where Airflow keeps its state.
+
+    Parameters
+    ----------
+    settings : Settings
+        The installation.
+    kind : str
+        ``sqlite`` or ``postgresql``.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or Airflow runs with another one.
+    """
+    if kind not in ("sqlite", LOCAL):
+        raise ConfigError(f"Airflow's state cannot be kept in {kind!r}; choose sqlite or {LOCAL}")
+    value = LOCAL if kind == LOCAL else ""
+    if value == settings.airflow.database:
+        return
+    running = [service.name for service in _all(settings) if service.group == "airflow" and service.alive()]
+    if running:
+        raise ConfigError(f"{running[0]} runs with another database; end it first: fink down airflow")
+    write_setting(settings.home, "airflow", "database", value)
 
 
 def bring_down(settings: Settings, words: Iterable[str] = (), report: Report = print) -> None:
@@ -144,9 +173,14 @@ def status(settings: Settings) -> dict[str, Any]:
         "home": str(settings.home),
         "supervisor": {"running": supervisor is not None, "pid": supervisor.pid if supervisor else None},
         "services": services,
-        "streams": [_stream_row(settings, survey, stage) for survey, stage in _streams(settings)],
+        "streams": stream_rows(settings),
         "urls": {row["name"]: row["url"] for row in services if row["url"] and row["state"] == State.READY},
     }
+
+
+def stream_rows(settings: Settings) -> list[dict[str, Any]]:
+    """How the streams are: the rows ``streams`` of :func:`status`."""
+    return [_stream_row(settings, survey, stage) for survey, stage in _streams(settings)]
 
 
 def service_rows(settings: Settings, with_memory: bool = True) -> list[dict[str, Any]]:
@@ -223,7 +257,10 @@ def _end_services(services: list[Service], report: Report) -> None:
 
 
 def _all(settings: Settings) -> list[Service]:
-    return [build(settings, service.name) for service in SERVICES]
+    """Give all services of the installation, also one that is not wanted any more and has not been ended yet."""
+    shown = with_database(settings, [service.name for service in SERVICES])
+    services = [build(settings, service.name) for service in SERVICES]
+    return [service for service in services if service.name in shown or service.record() is not None]
 
 
 def _chosen(service: Service, groups: tuple[str, ...], given: list[str]) -> bool:

@@ -23,7 +23,7 @@ from fink_lib.errors import EXIT_LOCKED, EXIT_OK, LockedError, TransientError
 from fink_lib.runtime.files import read_json, write_json
 from fink_lib.runtime.lock import FileLock
 from fink_lib.runtime.process import ProcessId
-from fink_lib.runtime.services import build, expand
+from fink_lib.runtime.services import build, expand, with_database
 from fink_lib.runtime.services.base import keep_child
 from fink_lib.runtime.services.keeper import Health, Keeper, State
 
@@ -40,7 +40,7 @@ _LAUNCH_TIMEOUT_S = 20.0
 def desired_names(settings: Settings) -> list[str]:
     """Services that people want to run, in the order of their start."""
     values = read_json(_folder(settings) / "desired.json") or {}
-    return expand(values.get("services", []))
+    return with_database(settings, expand(values.get("services", [])))
 
 
 def wishes_time_s(settings: Settings) -> float:

@@ -14,17 +14,19 @@ from fink_lib.runtime.services.api import Api
 from fink_lib.runtime.services.base import Service
 from fink_lib.runtime.services.hbase import HBase, Thrift
 from fink_lib.runtime.services.kafka import Kafka
+from fink_lib.runtime.services.postgres import Postgres, is_local
 
 if TYPE_CHECKING:
     from fink_lib.config import Settings
 
-__all__ = ["SERVICES", "Service", "build", "default_names", "expand", "group_names"]
+__all__ = ["SERVICES", "Service", "build", "default_names", "expand", "group_names", "with_database"]
 
 # In the order of their start; they end in the opposite order.
 SERVICES: tuple[type[Service], ...] = (
     Kafka,
     HBase,
     Thrift,
+    Postgres,
     AirflowApiServer,
     AirflowScheduler,
     AirflowDagProcessor,
@@ -47,12 +49,20 @@ def group_names() -> list[str]:
 
 def default_names(settings: Settings) -> list[str]:
     """Services that this installation runs itself: all but those that its settings place elsewhere."""
-    elsewhere = set()
+    elsewhere = {"postgres"}  # it comes with Airflow, if it is wanted at all
     if settings.kafka.bootstrap_servers:
         elsewhere.add("kafka")
     if settings.hbase.thrift_host not in _LOOPBACK:
         elsewhere.add("hbase")
-    return [service.name for service in SERVICES if service.group not in elsewhere]
+    return with_database(settings, [service.name for service in SERVICES if service.group not in elsewhere])
+
+
+def with_database(settings: Settings, names: Iterable[str]) -> list[str]:
+    """Add the PostgreSQL server to services that need it here, and leave it out where nobody does."""
+    given = set(names) - {"postgres"}
+    if is_local(settings) and any(_BY_NAME[name].group == "airflow" for name in given):
+        given.add("postgres")
+    return [service.name for service in SERVICES if service.name in given]
 
 
 def expand(words: Iterable[str]) -> list[str]:

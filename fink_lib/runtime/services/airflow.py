@@ -17,13 +17,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fink_lib.config import Settings, project_root
+from fink_lib.errors import TransientError
 from fink_lib.runtime.files import read_json, write_json
 from fink_lib.runtime.installation import install_date, keep_secrets
 from fink_lib.runtime.services.base import Service, http_get
+from fink_lib.runtime.services.postgres import Postgres, is_local, local_uri
 
 USERS = {"viewer": "viewer", "operator": "op", "admin": "admin"}
 POOL = "spark_local"
 _SETUP_TIMEOUT_S = 300.0
+_DATABASE_S = 90.0
+_DATABASE_POLL_S = 0.5
 _HEALTH_CACHE_S = 0.5
 # The four are prepared by four threads of one supervisor; the first one does it.
 _PREPARING = threading.Lock()
@@ -50,6 +54,7 @@ class _Airflow(Service):
     def prepare(self) -> None:
         """Write the configuration; make the database and the pool once for each version of Airflow."""
         with _PREPARING:
+            self._await_database()
             self.folder.mkdir(parents=True, exist_ok=True)
             _write_configuration(self.folder / "airflow.cfg", configuration(self.settings))
             done = self.folder / "initialised.json"
@@ -60,6 +65,13 @@ class _Airflow(Service):
                 what = "Spark jobs of the nightly chain, one at a time"
                 self.run_tool([*airflow, "pools", "set", POOL, "1", what], _SETUP_TIMEOUT_S)
                 write_json(done, wanted)
+
+    def _await_database(self) -> None:
+        """Wait for the PostgreSQL server of this installation, if its state is there."""
+        deadline = time.monotonic() + _DATABASE_S
+        while is_local(self.settings) and not Postgres(self.settings).ready(0.0):
+            if self.cancelled.wait(_DATABASE_POLL_S) or time.monotonic() > deadline:
+                raise TransientError(f"PostgreSQL did not answer within {_DATABASE_S:g} s; see its log")
 
     def command(self) -> list[str]:
         """The ``airflow`` command line of this process."""
@@ -186,6 +198,8 @@ def configuration(settings: Settings) -> dict[str, dict[str, object]]:
 
 def database_uri(settings: Settings) -> str:
     """Where Airflow keeps its state: the configured database, else an SQLite file that waits for busy writers."""
+    if is_local(settings):
+        return local_uri(settings)
     return settings.airflow.database or f"sqlite:///{settings.service_dir('airflow') / 'airflow.db'}?timeout=30"
 
 

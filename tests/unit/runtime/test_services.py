@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from fink_lib.config import Settings
+from fink_lib.config import Settings, load_settings
 from fink_lib.errors import ConfigError
+from fink_lib.runtime import control
 from fink_lib.runtime.process import ProcessId
-from fink_lib.runtime.services import SERVICES, build, default_names, expand
+from fink_lib.runtime.services import SERVICES, build, default_names, expand, with_database
 from fink_lib.runtime.services import base as services_base
 from fink_lib.runtime.services import keeper as keepers
+from fink_lib.runtime.services.airflow import database_uri
 from fink_lib.runtime.services.base import end_all, marked_processes, session_members
 from fink_lib.runtime.services.hbase import can_list_tables
 from fink_lib.runtime.services.kafka import Kafka, count_brokers
@@ -251,7 +253,9 @@ def test_airflow_is_four_processes() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="there is no service kafak; choose from kafka, hbase, airflow, api"):
+    with pytest.raises(
+        ConfigError, match="there is no service kafak; choose from kafka, hbase, postgres, airflow, api"
+    ):
         expand(["kafak"])
 
 
@@ -260,14 +264,24 @@ def test_servers_elsewhere_are_not_started_here(tmp_path: Path) -> None:
         {"home": tmp_path, "kafka": {"bootstrap_servers": "far:9092"}, "hbase": {"thrift_host": "far"}}
     )
     assert {name.partition("-")[0] for name in default_names(settings)} == {"airflow", "api"}
-    assert len(default_names(Settings(home=tmp_path))) == len(SERVICES)
+    assert len(default_names(Settings(home=tmp_path))) == len(SERVICES) - 1
+
+
+def test_postgres_comes_with_airflow_where_the_settings_want_it_and_nowhere_else(tmp_path: Path) -> None:
+    wanted = Settings.model_validate({"home": tmp_path, "airflow": {"database": "postgresql"}})
+    assert with_database(wanted, ["airflow-scheduler"]) == ["postgres", "airflow-scheduler"]
+    assert with_database(wanted, ["kafka"]) == ["kafka"]
+    assert default_names(wanted) == [service.name for service in SERVICES]
+    assert with_database(Settings(home=tmp_path), ["postgres", "airflow-scheduler"]) == ["airflow-scheduler"]
+    assert database_uri(wanted).startswith("postgresql+psycopg2://airflow:")
+    assert database_uri(wanted) == database_uri(wanted), "the password stays"
 
 
 def test_all_services_listen_on_loopback_and_on_ports_of_their_own(settings: Settings) -> None:
     services = [build(settings, service.name) for service in SERVICES]
     assert {service.host for service in services} == {"127.0.0.1"}
     ports = [port for service in services for port in service.ports().values()]
-    assert len(ports) == len(set(ports)) == 11
+    assert len(ports) == len(set(ports)) == 12
 
 
 def test_a_half_formatted_kafka_folder_is_formatted_anew(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,3 +373,14 @@ def test_runtime_starts_without_a_heavy_import() -> None:
     code = f"import sys, {modules}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_where_airflow_keeps_its_state_is_written_into_the_settings_beside_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "fink.toml").write_text("# ours\n[airflow]\nport = 1234  # kept\n")
+    control.choose_database(load_settings(tmp_path), "postgresql")
+    assert load_settings(tmp_path).airflow.database == "postgresql"
+    assert "# ours" in (tmp_path / "fink.toml").read_text() and "# kept" in (tmp_path / "fink.toml").read_text()
+    control.choose_database(load_settings(tmp_path), "sqlite")
+    assert database_uri(load_settings(tmp_path)).startswith("sqlite:///")
+    with pytest.raises(ConfigError, match="choose sqlite or postgresql"):
+        control.choose_database(load_settings(tmp_path), "mysql")
