@@ -23,6 +23,7 @@ from fink_lib.sections import (
     MessengerSettings,
     NightlySettings,
     NotifySettings,
+    RetentionSettings,
     Section,
     ServiceSettings,
     SimulatorSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "MessengerSettings",
     "NightlySettings",
     "NotifySettings",
+    "RetentionSettings",
     "ServiceSettings",
     "Settings",
     "SimulatorSettings",
@@ -83,6 +85,7 @@ class Settings(Section):
     catalogs: CatalogSettings = CatalogSettings()
     services: ServiceSettings = ServiceSettings()
     notify: NotifySettings = NotifySettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @property
     def lake_root(self) -> str:

@@ -260,6 +260,21 @@ class ServiceSettings(Section):
         return self.model_copy(update=patient)
 
 
+class RetentionSettings(Section):
+    """How long is kept what nobody needs any more.
+
+    Attributes
+    ----------
+    versions_days : int
+        Files of the lake that were rewritten; a reader may be behind by a week.
+    logs_days : int
+        Logs of Airflow's tasks.
+    """
+
+    versions_days: int = Field(default=7, ge=7)
+    logs_days: int = Field(default=30, ge=1)
+
+
 class NotifySettings(Section):
     """Whom to tell that something needs a person. The file ``outbox/notifications.jsonl`` always gets it.
 

@@ -5,6 +5,8 @@ import httpx
 import pytest
 
 from fink_lib.config import Settings
+from fink_lib.runtime.outbox import Outbox
+from tests.airflow_rest import AirflowRest, eventually
 from tests.stack.runtime.waiting import kill_and_wait, pid_of
 
 PROCESSES = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
@@ -50,6 +52,29 @@ def test_nobody_comes_in_without_a_password(airflow: Settings) -> None:
 @pytest.mark.parametrize("name", ["airflow.cfg", "passwords.json", "secrets.json"])
 def test_files_with_secrets_are_their_owners_only(airflow: Settings, name: str) -> None:
     assert stat.S_IMODE((airflow.service_dir("airflow") / name).stat().st_mode) == 0o600
+
+
+def test_the_control_room_is_in_the_navigation_and_shown_to_whoever_may_look(airflow: Settings) -> None:
+    with session(airflow, "admin") as admin, session(airflow, "viewer") as viewer:
+        plugins = admin.get("/api/v2/plugins").json()["plugins"]
+        (view,) = [one for plugin in plugins for one in plugin["external_views"] if one["name"] == "Control room"]
+        assert viewer.get(view["href"]).status_code == 200
+        seen = viewer.get(f"{view['href']}state").json()
+        assert {row["name"]: row["state"] for row in seen["services"]}["airflow-scheduler"] == "ready"
+        assert httpx.get(f"{viewer.base_url}{view['href'].lstrip('/')}state", timeout=30).status_code == 401
+
+
+def test_a_task_that_fails_for_good_is_told_once_with_a_link_and_the_next_step(airflow: Settings) -> None:
+    rest = AirflowRest(airflow)
+    eventually("the DAG is parsed", lambda: "ops_transfer" in rest.dags())
+    run_id = rest.trigger("ops_transfer", {"transfer": "ftransfer_ztf_2020-01-01_999999"})
+    eventually("the run fails", lambda: rest.run_state("ops_transfer", run_id) == "failed", 150.0)
+    eventually("it is told", lambda: any(run_id in one.incident for one in Outbox(airflow.home).messages()))
+    (told,) = [one for one in Outbox(airflow.home).messages() if run_id in one.incident]
+    assert told.subject == "Fink: ops_transfer.transfer failed"
+    assert "/dags/ops_transfer/runs/" in told.link and "transfer" in told.link
+    assert told.next_step
+    assert "file" in told.taken_by
 
 
 @pytest.mark.long
