@@ -12,8 +12,8 @@ from dags.operators.process import FinkCommand
 DOC = """
 ### Remove what nobody needs any more
 Every day at 13:00 UTC: files of the lake that were rewritten more than `retention.versions_days` ago, and logs of tasks
-older than `retention.logs_days`. No row goes, and no night. While a night older than the window is not archived, nothing
-of the lake is removed: the log names the night. Messages go by Kafka's own retention, topics of transfers by
+older than `retention.logs_days`. No row goes, and no night. While a night older than the window is not archived,
+nothing of the lake is removed: the log names the night. Messages go by Kafka's own retention, topics of transfers by
 `ops_transfer_expire`.
 
 Red: another writer got in the way, or the disk is read-only; *Clear* goes on. `fink retention --dry-run` shows what
