@@ -24,14 +24,14 @@ from tests.unit.transfer.nights import NIGHTS, add_nights
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 FEED = ("--synthetic", "400", "--loop", "--clock", "flat:10", "--seed", "21")
-RECOVERY_S = 120.0
+RECOVERY_S = 600.0
 FROZEN_S = 60.0
 
 
 def _running(harness: Harness) -> None:
     for stage in STAGES:
         try:
-            wait_until(lambda stage=stage: harness.heartbeat(stage).get("batch"), f"{stage} is at work", 120.0)
+            wait_until(lambda stage=stage: harness.heartbeat(stage).get("batch"), f"{stage} is at work", 300.0)
         except AssertionError as error:
             told = [harness.tail(name) for name in ("events", "simulate", stage)]
             raise AssertionError("\n--\n".join([str(error), repr(harness.heartbeat(stage)), *told])) from None

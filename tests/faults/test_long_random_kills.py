@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 STORM_S = 150.0
 FEED = ("--synthetic", "400", "--loop", "--clock", "flat:15", "--fault", "duplicate:0.02,truncated:0.02,empty:0.01")
-RECOVERY_S = 120.0
+RECOVERY_S = 600.0
 ORPHANED_S = 60.0
 
 
