@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dags.operators.night_docs import TASK_DOCS
-from dags.operators.notifier import TellPeople, message_of, next_step
+from dags.operators.notifier import TellPeople, message_of, next_step, tell_late
 from fink_lib.runtime.outbox import Outbox
 
 
@@ -55,3 +56,16 @@ def test_the_notifier_puts_it_into_the_outbox(tmp_path: Any, monkeypatch: pytest
     TellPeople().notify(context())
     TellPeople().notify(context())
     assert [(one.incident, one.met) for one in Outbox(tmp_path).messages()] == [("nightly_ztf.archive of r1", 2)]
+
+
+def test_a_night_that_is_late_is_told_with_its_run_and_a_link(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINK_HOME", str(tmp_path))
+    run = {"dag_id": "nightly_ztf", "dag_run_id": "manual__1", "conf": {"night": "20240312"}, "logical_date": None}
+    asyncio.run(tell_late(context={"dag_run": run, "deadline": {}}))
+    (told,) = Outbox(tmp_path).messages()
+    assert "20240312" in told.text and told.link.endswith("/dags/nightly_ztf/runs/manual__1")
+
+
+def test_the_nightly_dag_has_a_deadline_and_streams_have_none(dag_bag: Any) -> None:
+    assert dag_bag.dags["nightly_ztf"].deadline
+    assert not any(dag.deadline for name, dag in dag_bag.dags.items() if name.startswith("stream_"))
