@@ -23,46 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fink_lib.archive.kinds import FIXED, WORDS, type_from_json, type_to_json
+from fink_lib.archive.nested import as_bytes, from_bytes, numbers
+
 ID_BYTES = 4
-
-_FIXED = {
-    "bool": (pa.bool_(), "u1"),
-    "int32": (pa.int32(), "<i4"),
-    "int64": (pa.int64(), "<i8"),
-    "float": (pa.float32(), "<f4"),
-    "double": (pa.float64(), "<f8"),
-}
-_VARIABLE = {"string": pa.string(), "binary": pa.binary()}
-_BY_TYPE = {kind: name for name, kind in _VARIABLE.items()} | {kind: name for name, (kind, _) in _FIXED.items()}
-
-
-def type_to_json(kind: pa.DataType) -> Any:
-    """Write a type as JSON: a word, ``{"map": [key, value]}`` or ``{"struct": [[field, type], ...]}``.
-
-    Fields of a struct are a list: their order is that of the bytes, and the keys of a JSON object have none.
-
-    Raises
-    ------
-    TypeError
-        If the archive has no layout for the type.
-    """
-    if pa.types.is_map(kind):
-        return {"map": [type_to_json(kind.key_type), type_to_json(kind.item_type)]}
-    if pa.types.is_struct(kind):
-        return {"struct": [[field.name, type_to_json(field.type)] for field in kind]}
-    if kind not in _BY_TYPE:
-        raise TypeError(f"the archive has no layout for columns of type {kind}")
-    return _BY_TYPE[kind]
-
-
-def type_from_json(text: Any) -> pa.DataType:
-    """Read what :func:`type_to_json` wrote."""
-    if isinstance(text, str):
-        return _FIXED[text][0] if text in _FIXED else _VARIABLE[text]
-    if "map" in text:
-        key, value = text["map"]
-        return pa.map_(type_from_json(key), type_from_json(value))
-    return pa.struct([(name, type_from_json(inner)) for name, inner in text["struct"]])
 
 
 @dataclass(frozen=True)
@@ -151,9 +115,9 @@ class Layout:
                 leaf = self._leaves[place]
                 valid[:, place] = values.is_valid().to_numpy(zero_copy_only=False)
                 if leaf.code:
-                    record[f"v{place}"] = _numbers(values)
+                    record[f"v{place}"] = numbers(values)
                 elif not pa.types.is_struct(leaf.kind):
-                    piece = _as_bytes(values)
+                    piece = as_bytes(values)
                     record["lengths"][:, len(pieces)] = pc.fill_null(pc.binary_length(piece), 0).to_numpy(
                         zero_copy_only=False
                     )
@@ -225,17 +189,15 @@ class _Source:
         if pa.types.is_struct(kind):
             fields = [self.build(field.type, places, pieces) for field in kind]
             return pa.StructArray.from_arrays(fields, fields=list(kind), mask=pa.array(missing))
-        if kind in _BY_TYPE and _BY_TYPE[kind] in _FIXED:
-            numbers = self.record[f"v{place}"]
+        if kind in WORDS and WORDS[kind] in FIXED:
+            fixed = self.record[f"v{place}"]
             if pa.types.is_boolean(kind):
-                numbers = numbers.astype(bool)
-            return pa.array(np.ascontiguousarray(numbers), kind, mask=missing)
+                fixed = fixed.astype(bool)
+            return pa.array(np.ascontiguousarray(fixed), kind, mask=missing)
         piece = next(pieces)
         spans = zip(self.packed, self.starts[:, piece], self.ends[:, piece], missing, strict=True)
         values = [None if gone else cell[start:end] for cell, start, end, gone in spans]
-        if pa.types.is_map(kind):
-            return pa.array([None if value is None else _map_entries(value, kind) for value in values], kind)
-        return pa.array(values, pa.binary()).cast(kind)
+        return from_bytes(values, kind)
 
 
 def _leaves_of(path: tuple[str, ...], kind: pa.DataType) -> Iterator[_Leaf]:
@@ -244,7 +206,7 @@ def _leaves_of(path: tuple[str, ...], kind: pa.DataType) -> Iterator[_Leaf]:
         for field in kind:
             yield from _leaves_of((*path, field.name), field.type)
     else:
-        code = None if pa.types.is_map(kind) else _FIXED.get(_BY_TYPE.get(kind, ""), (None, None))[1]
+        code = None if pa.types.is_nested(kind) else FIXED.get(WORDS.get(kind, ""), (None, None))[1]
         type_to_json(kind)  # refuses what has no layout
         yield _Leaf(path, kind, code)
 
@@ -255,73 +217,3 @@ def _leaf_arrays(values: pa.Array) -> Iterator[pa.Array]:
     if pa.types.is_struct(values.type):
         for child in values.flatten():  # a field of a null struct comes out null
             yield from _leaf_arrays(child)
-
-
-def _numbers(values: pa.Array) -> np.ndarray[Any, Any]:
-    # Bits of a null are zero, so equal rows have equal bytes.
-    filled = values.fill_null(False if pa.types.is_boolean(values.type) else 0)
-    return np.asarray(filled.to_numpy(zero_copy_only=False))
-
-
-def _as_bytes(values: pa.Array) -> pa.Array:
-    if pa.types.is_map(values.type):
-        return _map_bytes(values)
-    return values.cast(pa.binary())
-
-
-def _map_bytes(values: pa.MapArray) -> pa.Array:
-    """Write maps: for each entry the key's length and bytes, whether there is a value, the value's length and bytes.
-
-    The entries of all rows are written as one array. Those of one row lie side by side in its buffer, so the maps are
-    the same buffer seen through wider offsets.
-    """
-    values = pa.concat_arrays([values])  # offsets then begin at 0
-    first, last = values.offsets[0].as_py(), values.offsets[-1].as_py()
-    keys = values.keys.slice(first, last - first).cast(pa.binary())
-    items = values.items.slice(first, last - first)
-    present = items.is_valid()
-    if pa.types.is_string(items.type) or pa.types.is_binary(items.type):
-        item_bytes = items.cast(pa.binary()).fill_null(b"")
-    else:
-        numbers = _numbers(items).astype(_FIXED[_BY_TYPE[items.type]][1])
-        item_bytes = _fixed_bytes(numbers)
-    entries = pc.binary_join_element_wise(
-        _fixed_bytes(pc.binary_length(keys).to_numpy(zero_copy_only=False).astype("<u4")),
-        keys,
-        _fixed_bytes(present.to_numpy(zero_copy_only=False).astype("u1")),
-        _fixed_bytes(pc.binary_length(item_bytes).to_numpy(zero_copy_only=False).astype("<u4")),
-        item_bytes,
-        b"",
-    )
-    starts = np.frombuffer(entries.buffers()[1], "<i4", len(entries) + 1)
-    offsets = starts[values.offsets.to_numpy() - first].astype("<i4")
-    body = entries.buffers()[2] or pa.py_buffer(b"")
-    maps = pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(offsets.tobytes()), body])
-    return pc.if_else(values.is_valid(), maps, pa.scalar(None, pa.binary()))
-
-
-def _fixed_bytes(numbers: np.ndarray[Any, Any]) -> pa.Array:
-    width = numbers.dtype.itemsize
-    buffer = pa.py_buffer(numbers.tobytes())
-    return pa.Array.from_buffers(pa.binary(width), len(numbers), [None, buffer]).cast(pa.binary())
-
-
-def _map_entries(cell: bytes, kind: pa.MapType) -> list[tuple[Any, Any]]:
-    entries, place = [], 0
-    textual = kind.item_type in (pa.string(), pa.binary())
-    while place < len(cell):
-        size = int.from_bytes(cell[place : place + 4], "little")
-        key = cell[place + 4 : place + 4 + size]
-        place += 4 + size
-        present = cell[place]
-        size = int.from_bytes(cell[place + 1 : place + 5], "little")
-        item = cell[place + 5 : place + 5 + size]
-        place += 5 + size
-        value: Any = None
-        if present and textual:
-            value = item if kind.item_type == pa.binary() else item.decode()
-        elif present:
-            value = np.frombuffer(item, _FIXED[_BY_TYPE[kind.item_type]][1])[0].item()
-            value = bool(value) if pa.types.is_boolean(kind.item_type) else value
-        entries.append((key if kind.key_type == pa.binary() else key.decode(), value))
-    return entries

@@ -36,6 +36,7 @@ LONGEST_PAUSE_S = 15.0
 """With these, about a minute and a half: longer than a killed HBase takes to be started again."""
 TIMEOUT_MS = 60_000
 SCAN_BATCH = 1000
+_LAST = b"\xff"
 
 
 def _cython_protocol(transport: Any, **_options: Any) -> Any:
@@ -127,18 +128,67 @@ class HBase:
         dict
             For each key that exists, its cells and their timestamp (ms); -1 if they have more than one.
         """
+        return {key: _cells(cells) for key, cells in self.cells(table, keys, columns).items()}
+
+    def cells(
+        self, table: str, keys: Sequence[bytes], columns: Sequence[bytes] | None = None
+    ) -> dict[bytes, dict[bytes, tuple[bytes, int]]]:
+        """Get rows by key: for each key that exists, its cells, each with its own timestamp (ms)."""
         if not keys:
             return {}
-        found = self._call(
-            lambda connection: connection.table(self._name(table)).rows(keys, columns, include_timestamp=True)
+        return dict(
+            self._call(
+                lambda connection: connection.table(self._name(table)).rows(keys, columns, include_timestamp=True)
+            )
         )
-        return {key: _cells(cells) for key, cells in found}
 
     def scan_prefix(
         self, table: str, prefix: bytes, columns: Sequence[bytes] | None = None
     ) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """Read all rows whose keys begin with `prefix`, in order of their keys."""
-        return self._call(lambda connection: list(self._scan(connection, table, prefix, columns)))
+        return list(self.scan(table, prefix, prefix + _LAST, columns))
+
+    def scan(
+        self,
+        table: str,
+        start: bytes,
+        stop: bytes,
+        columns: Sequence[bytes] | None = None,
+        newest_first: bool = False,
+        batch_rows: int = SCAN_BATCH,
+        filter_string: str | None = None,
+    ) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+        """Read the rows whose keys are in a range, `batch_rows` at a time.
+
+        Each batch is a scan of its own, so that nothing is open between two of them: whoever reads may take as long as
+        it likes, stop where it likes, and outlive a restart of the server.
+
+        Parameters
+        ----------
+        table : str
+            Name of the table.
+        start, stop : bytes
+            First key, and the one behind the last.
+        columns : sequence of bytes, optional
+            Columns or families; all without.
+        newest_first : bool
+            Greatest key first.
+        batch_rows : int
+            Rows in a batch.
+        filter_string : str, optional
+            A filter in HBase's own language.
+        """
+        while True:
+            first, last = (stop, _before(start)) if newest_first else (start, stop)
+            work = partial(self._batch, table, (first, last), columns, newest_first, batch_rows, filter_string)
+            rows = self._call(work)
+            yield from (row for row in rows if start <= row[0] < stop)
+            if len(rows) < batch_rows:
+                return
+            if newest_first:
+                stop = rows[-1][0]
+            else:
+                start = rows[-1][0] + b"\0"
 
     def delete(self, table: str, key: bytes, columns: Sequence[bytes], timestamp_ms: int) -> None:
         """Delete cells at `timestamp_ms` and before.
@@ -149,10 +199,34 @@ class HBase:
         name = self._name(table).encode()
         self._call(partial(_mutate, name, mutations, timestamp_ms))
 
-    def _scan(
-        self, connection: happybase.connection.Connection, table: str, prefix: bytes, columns: Sequence[bytes] | None
-    ) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
-        yield from connection.table(self._name(table)).scan(row_prefix=prefix, columns=columns, batch_size=SCAN_BATCH)
+    def delete_cells(self, table: str, cells: Sequence[tuple[bytes, bytes, int]]) -> None:
+        """Delete single cells (key, column, timestamp in ms), each at its own time and before; see :meth:`delete`."""
+        name = self._name(table).encode()
+        ordered = sorted(cells, key=lambda cell: cell[2])
+        for stamp, group in groupby(ordered, key=lambda cell: cell[2]):
+            mutations = [BatchMutation(key, [Mutation(isDelete=True, column=column)]) for key, column, _ in group]
+            self._call(partial(_mutate, name, mutations, stamp))
+
+    def _batch(
+        self,
+        table: str,
+        bounds: tuple[bytes, bytes],
+        columns: Sequence[bytes] | None,
+        reverse: bool,
+        number: int,
+        filter_string: str | None,
+        connection: happybase.connection.Connection,
+    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        scanned = connection.table(self._name(table)).scan(
+            row_start=bounds[0],
+            row_stop=bounds[1],
+            columns=columns,
+            filter=filter_string,
+            batch_size=number,
+            limit=number,
+            reverse=reverse,
+        )
+        return list(scanned)
 
     def _name(self, table: str) -> str:
         return f"{self._settings.table_prefix}{table}"
@@ -182,6 +256,11 @@ class HBase:
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         raise AssertionError("unreachable")
+
+
+def _before(key: bytes) -> bytes:
+    """Give bytes that lie before `key`, with nothing that the archive writes in between."""
+    return key[:-1] + bytes([key[-1] - 1]) + _LAST if key and key[-1] else key[:-1]
 
 
 def _mutate(table: bytes, mutations: list[Any], timestamp_ms: int, connection: Any) -> None:

@@ -7,18 +7,21 @@ wherever it is written, which is what makes a repeated archive harmless and a ro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fink_lib.archive.cells import encode_cells
 from fink_lib.archive.codec import Layout
-from fink_lib.archive.tables import DAY_MS, PACKED, UNIX_EPOCH_JD, ArchiveTable
+from fink_lib.archive.derived import at
+from fink_lib.archive.keys import SEPARATOR
+from fink_lib.archive.tables import DAY_MS, FAMILY, PACKED, UNIX_EPOCH_JD, ArchiveTable
 
 DIGEST_BITS = 128
+LAST_MS = 10**14 - 1
+"""The year 5138; times are counted back from there where the newest has to come first."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,13 @@ def add_digests(digests: Collection[int]) -> int:
     return sum(digests) % (1 << DIGEST_BITS)
 
 
-def pack(table: ArchiveTable, layout: Layout, science: pa.Table, generation: int = 0) -> list[Row]:
+def pack(
+    table: ArchiveTable,
+    layout: Layout,
+    science: pa.Table,
+    generation: int = 0,
+    chosen: Mapping[str, pa.Array] | None = None,
+) -> list[Row]:
     """Turn rows of ``science`` into rows of an archive table.
 
     Parameters
@@ -69,27 +78,93 @@ def pack(table: ArchiveTable, layout: Layout, science: pa.Table, generation: int
     layout : Layout
         Of that table for this survey.
     science : pyarrow.Table
-        With the columns of ``table.lake_columns``.
+        With at least the fields of ``table.lake_paths``.
     generation : int
         How often the night was remade; part of the cell timestamp.
+    chosen : mapping of str to pyarrow.Array, optional
+        Ids of the alerts that each filter of the night chooses.
+
+    Returns
+    -------
+    list of Row
+        Of the alerts that belong into the table.
 
     Raises
     ------
     DataError
         If an alert's name, time or id has no place in a row key.
     """
-    columns = {column.name: _at(science, column.path) for column in table.stored}
-    packed = layout.encode(pa.table(columns))
-    key_values = zip(*(columns[name].to_pylist() for name in table.key.columns), strict=True)
-    keys = [table.key.format(values) for values in key_values]
-    stamps = timestamps_ms(columns[table.time], generation)
-    rows = [Row(key, {PACKED: cell}, stamp) for key, cell, stamp in zip(keys, packed, stamps, strict=True)]
-    for name in table.hot:
-        qualifier = name.encode()
-        for row, cell in zip(rows, encode_cells(columns[name]), strict=True):
-            if cell is not None:
-                row.cells[qualifier] = cell
-    return rows
+    columns = columns_of(table, select(table, science, chosen))
+    times = columns[table.time]
+    stamps = timestamps_ms(times, 0)
+    cells: Sequence[bytes] = [PACKED] * len(stamps)
+    if table.stacked:
+        cells = [
+            stacked_cell(stamp, candid) for stamp, candid in zip(stamps, columns["i:candid"].to_pylist(), strict=True)
+        ]
+    return [
+        Row(key, {cell: packed}, stamp + generation)
+        for key, cell, packed, stamp in zip(
+            keys_of(table, columns), cells, packed_of(table, layout, columns), stamps, strict=True
+        )
+    ]
+
+
+def pack_given(table: ArchiveTable, layout: Layout, given: pa.Table, timestamp_ms: int) -> list[Row]:
+    """Turn rows that are not of a night (a catalogue's, a user's) into rows of an archive table.
+
+    Parameters
+    ----------
+    table : ArchiveTable
+        A declaration without a time.
+    layout : Layout
+        Of that table.
+    given : pyarrow.Table
+        Columns under their stored names, and those that only the key needs under the last part of theirs.
+    timestamp_ms : int
+        Time of the cells: that of the catalogue, or of the user's request.
+    """
+    columns = columns_of(table, given)
+    packed = packed_of(table, layout, columns)
+    return [Row(key, {PACKED: cell}, timestamp_ms) for key, cell in zip(keys_of(table, columns), packed, strict=True)]
+
+
+def select(table: ArchiveTable, science: pa.Table, chosen: Mapping[str, pa.Array] | None = None) -> pa.Table:
+    """Prepare rows of ``science`` for a table and leave out those that do not belong into it."""
+    roots = dict.fromkeys(path.partition(".")[0] for path in table.lake_paths)
+    rows = science.select([name for name in roots if name in science.column_names])
+    if table.filters:
+        ids = pa.concat_arrays([(chosen or {}).get(name, pa.array([], pa.int64())) for name in table.filters])
+        rows = rows.filter(pc.is_in(rows.column("candid"), ids))
+    if table.prepare is not None:
+        rows = table.prepare(rows)
+    return rows if table.selection is None else rows.filter(table.selection)
+
+
+def columns_of(table: ArchiveTable, rows: pa.Table) -> dict[str, pa.Array]:
+    """Give the stored and extra columns of selected rows under their names."""
+    columns = {}
+    for column in (*table.stored, *table.extra):
+        values = at(rows, column.path)
+        columns[column.name] = values if column.kind is None or values.type == column.kind else values.cast(column.kind)
+    return columns
+
+
+def packed_of(table: ArchiveTable, layout: Layout, columns: Mapping[str, pa.Array]) -> list[bytes]:
+    """Give the packed cells."""
+    return layout.encode(pa.table({column.name: columns[column.name] for column in table.stored}))
+
+
+def keys_of(table: ArchiveTable, columns: Mapping[str, pa.Array]) -> list[bytes]:
+    """Give the row keys."""
+    lists = {name: columns[name].to_pylist() for name in dict.fromkeys(table.key.columns)}
+    pieces = [[part.format(value) for value in lists[part.column]] for part in table.key.parts]
+    return [SEPARATOR.join(texts).encode() for texts in zip(*pieces, strict=True)]
+
+
+def stacked_cell(timestamp_ms: int, candid: int) -> bytes:
+    """Name the cell of an alert in the row of its object, so that the newest comes first."""
+    return b"%s:%014d_%019d" % (FAMILY.encode(), LAST_MS - timestamp_ms, candid)
 
 
 def timestamps_ms(jd: pa.Array, generation: int) -> list[int]:
@@ -112,10 +187,11 @@ def serve(table: ArchiveTable, stored: pa.Table, columns: Collection[str] | None
         Served columns to give; all without.
     """
     names, arrays = [], []
+    present = set(stored.column_names)  # asked of Arrow once: it makes the list anew each time
     for served in table.served:
         if columns is not None and served.name not in columns:
             continue
-        if served.stored in stored.column_names:
+        if served.stored in present:
             column = stored.column(served.stored)
             if served.key is not None:
                 column = pc.map_lookup(column, query_key=served.key, occurrence="first")
@@ -131,11 +207,3 @@ def stored_for(table: ArchiveTable, columns: Collection[str] | None) -> set[str]
     if columns is None:
         return None
     return {served.stored for served in table.served if served.name in columns}
-
-
-def _at(science: pa.Table, path: Sequence[str]) -> pa.Array:
-    column = science.column(path[0])
-    values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    for name in path[1:]:
-        values = pc.struct_field(values, name)  # a field of a null struct comes out null
-    return values

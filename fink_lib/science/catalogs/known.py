@@ -98,6 +98,9 @@ KNOWN: Mapping[str, KnownCatalog] = {
             "name": Column(_TEXT, ("fullname", "name_prefix+name", "name"), required=False),
             "type": Column(_TEXT, ("type", "Obj. Type"), required=False),
             "redshift": Column(_FLOAT, ("redshift",), required=False),
+            # Not matched by, but sought by: names that surveys gave it, separated by commas.
+            "internalname": Column(_TEXT, ("internalname", "internal_names"), required=False),
+            "discoverydate": Column(_TEXT, ("discoverydate",), required=False),
         },
     ),
     "magnetic_cv": KnownCatalog("magnetic cataclysmic variables", {"name": Column(_TEXT, ("name",))}),

@@ -20,6 +20,7 @@ from fink_lib.science.catalogs.coverage import Cone, Coverage
 from fink_lib.science.catalogs.known import KNOWN, KnownCatalog
 from fink_lib.science.catalogs.reading import POSITION, read_sources
 from fink_lib.science.catalogs.sources import file_sha256
+from fink_lib.science.kept import keep_file
 
 
 def write_snapshot(
@@ -80,6 +81,8 @@ def write_snapshot(
     part = path.with_suffix(f".part{os.getpid()}")
     try:
         pq.write_table(table.replace_schema_metadata(meta), part)
+        if path.exists():
+            keep_file(path, name, file_sha256(path))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fink_lib.errors import ConfigError
+from fink_lib.science.kept import kept_folder
 from fink_lib.science.models.inference import Graph
 
 CARD_FILE = "card.json"
@@ -140,11 +141,24 @@ def write_artefact(name: str, version: str, trained: Trained, into: Path) -> Pat
             descriptor = os.open(path, os.O_RDONLY)
             os.fsync(descriptor)
             os.close(descriptor)
-        shutil.rmtree(folder, ignore_errors=True)
+        _keep(folder)
         work.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder
+
+
+def _keep(folder: Path) -> None:
+    """Make room for a new model; the one that is there stays under its digest."""
+    try:
+        digest = str(json.loads((folder / CARD_FILE).read_text())["sha256"])
+    except (OSError, json.JSONDecodeError, KeyError):  # none, or half of one
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    place = kept_folder(folder.parent) / folder.name / digest[:16]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    folder.rename(place)
 
 
 def read_artefact(folder: Path) -> Artefact:

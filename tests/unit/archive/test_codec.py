@@ -25,6 +25,9 @@ SCHEMA = pa.schema(
         ("d:status", pa.map_(pa.string(), pa.string())),
         ("d:stats", pa.map_(pa.string(), pa.float32())),
         ("d:lc", BANDS),
+        ("i:jds", pa.list_(pa.float64())),
+        ("i:flags", pa.list_(pa.bool_())),
+        ("i:signs", pa.list_(pa.string())),
         ("d:last", pa.string()),
     ]
 )
@@ -47,6 +50,9 @@ rows = st.fixed_dictionaries(
         "i:bytes": optional(st.binary()),
         "d:status": optional(st.dictionaries(keys, optional(st.text()), max_size=4)),
         "d:stats": optional(st.dictionaries(keys, optional(st.floats(width=32)), max_size=4)),
+        "i:jds": optional(st.lists(optional(st.floats()), max_size=4)),
+        "i:flags": optional(st.lists(optional(st.booleans()), max_size=4)),
+        "i:signs": optional(st.lists(optional(st.text()), max_size=4)),
         "d:lc": optional(
             st.fixed_dictionaries(
                 {
@@ -140,7 +146,7 @@ def test_a_row_of_another_layout_is_refused():
         LAYOUT.decode(other.encode(pa.table({"i:small": pa.array([1], pa.int32())})))
 
 
-@pytest.mark.parametrize("kind", [pa.list_(pa.int32()), pa.timestamp("us"), pa.int16(), pa.decimal128(5, 2)])
+@pytest.mark.parametrize("kind", [pa.list_(pa.list_(pa.int32())), pa.timestamp("us"), pa.int16(), pa.decimal128(5, 2)])
 def test_a_type_without_a_layout_is_refused(kind):
     with pytest.raises(TypeError, match="no layout"):
         type_to_json(kind)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fink_lib.archive.keys import IdPart, JdPart, RowKey, TextPart
+from fink_lib.archive.keys import SALTS, IdPart, JdPart, LowerPart, RowKey, SaltPart, TextPart
 from fink_lib.errors import DataError
 
 KEY = RowKey((TextPart("i:objectId"), JdPart("i:jd"), IdPart("i:candid")))
@@ -65,3 +65,52 @@ def test_a_value_without_a_place_in_a_key_is_refused(values):
 def test_a_key_of_another_grammar_is_refused():
     with pytest.raises(DataError, match="2 parts instead of 3"):
         KEY.parse(b"ZTF18abcdefg_2458451.7512345")
+
+
+SALTED = RowKey((SaltPart("i:candid"), TextPart("d:finkclass"), JdPart("i:jd"), IdPart("i:candid")))
+TYPED = RowKey((TextPart("by"), LowerPart("sought")))
+
+
+def inside(key: bytes, ranges: list[tuple[bytes, bytes]]) -> int:
+    return sum(start <= key < stop for start, stop in ranges)
+
+
+@given(names, names, dates_jd, ids)
+def test_the_ranges_of_a_name_hold_its_rows_once_and_no_others(name, other, jd, candid):
+    key = SALTED.format((candid, other, jd, candid))
+    assert inside(key, SALTED.ranges(name)) == (name == other)
+    assert inside(key, SALTED.ranges()) == 1
+    assert inside(KEY.format((other, jd, candid)), KEY.ranges(name)) == (name == other)
+    assert inside(KEY.format((other, jd, candid)), KEY.ranges()) == 1
+
+
+@given(names, dates_jd, dates_jd, dates_jd, ids)
+def test_bounds_hold_what_is_not_before_the_first_and_before_the_second(name, jd, low, high, candid):
+    key = SALTED.format((candid, name, jd, candid))
+    assert inside(key, SALTED.ranges(name, low=low, high=high)) == (low <= jd < high)
+    assert inside(key, SALTED.ranges(name, low=low)) == (low <= jd)
+
+
+@given(names, st.integers(0, 20))
+def test_a_name_is_found_by_its_beginning_however_it_is_typed(name, length):
+    begins = name[:length]
+    key = TYPED.format(("fullname", name))
+    assert begins == "" or inside(key, TYPED.ranges("fullname", begins=begins)) == 1
+    if name.isascii():
+        assert inside(TYPED.format(("fullname", name.upper())), TYPED.ranges("fullname", begins=begins.lower())) == 1
+    assert inside(key, TYPED.ranges("internalname", begins=begins)) == 0
+
+
+def test_salts_spread_a_night_evenly_and_do_not_count_in_the_order():
+    keys = [SALTED.format((candid, "Unknown", 2460381.5, candid)) for candid in range(800)]
+    assert {key[:2] for key in keys} == {b"%02d" % salt for salt in range(SALTS)}
+    assert [SALTED.order(key) for key in keys] == sorted(SALTED.order(key) for key in keys)
+    assert len(SALTED.ranges("Unknown")) == SALTS and len(KEY.ranges("ZTF18abcdefg")) == 1
+    with pytest.raises(DataError, match="needs an id or a name"):
+        SaltPart("x").format(None)
+
+
+@given(names)
+def test_no_key_holds_what_parts_a_list_of_keys(name):
+    key = TYPED.format((name, name))
+    assert b"\t" not in key and b"\n" not in key
