@@ -30,7 +30,8 @@ def demo(
 ) -> None:
     """Bring everything up, play a night through it, close the night, and show what became of it."""
     from fink_lib.demo.night import play, prepare, run_nights, start_streams
-    from fink_lib.demo.results import airflow_session, topic_counts
+    from fink_lib.demo.results import topic_counts
+    from fink_lib.transfer.airflow import airflow_session
 
     began_s = time.monotonic()
 

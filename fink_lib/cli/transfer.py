@@ -19,7 +19,7 @@ from fink_lib.errors import EXIT_FAILED, ConfigError, FinkError
 
 if TYPE_CHECKING:
     from fink_lib.config import Settings
-    from fink_lib.demo.airflow import Airflow
+    from fink_lib.transfer.airflow import Airflow
     from fink_lib.transfer.job import Job, Selection
 
 DAG = "ops_transfer"
@@ -159,7 +159,7 @@ def _run(settings: Settings, job_id: str, quiet: bool) -> Job:
 
 def _airflow(settings: Settings) -> Airflow:
     """Give an Airflow that has the DAG, before anything is written down."""
-    from fink_lib.demo.results import airflow_session
+    from fink_lib.transfer.airflow import airflow_session
 
     try:
         airflow = airflow_session(settings)

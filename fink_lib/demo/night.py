@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fink_lib.config import Settings, project_root
-from fink_lib.demo.airflow import ENDED, Airflow
 from fink_lib.errors import FinkError, TransientError
 from fink_lib.runtime import launcher
+from fink_lib.transfer.airflow import ENDED, Airflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -227,12 +227,36 @@ def read_filter(file: Path, survey: Survey, terms: Terms | None = None) -> Filte
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FilterError(f"the file cannot be read: {error}", source=source) from error
-    if not _NAME.match(file.stem):
+    return parse_filter(file.stem, text, survey, terms, source)
+
+
+def parse_filter(name: str, text: str, survey: Survey, terms: Terms | None = None, source: str = "") -> Filter:
+    """Check the text of a file.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, without its ending.
+    text : str
+        Header and predicate.
+    survey : Survey
+        Gives the columns.
+    terms : Terms, optional
+        Of the survey, if they are read already.
+    source : str
+        Where the text is from, for messages.
+
+    Raises
+    ------
+    FilterError
+        With line and column of what is wrong.
+    """
+    if not _NAME.match(name):
         raise FilterError(
-            f"the name '{file.stem}' cannot be part of a topic: use lower-case letters, digits and _", source=source
+            f"the name '{name}' cannot be part of a topic: use lower-case letters, digits and _", source=source
         )
     header = _read_header(text, source)
-    expected = f"fink_{file.stem}_{survey.name}"
+    expected = f"fink_{name}_{survey.name}"
     if header["topic"] != expected:
         raise _at(text, "topic", f"the topic of this file has to be {expected}", source)
     if not _VERSION.match(header["version"]):
@@ -246,7 +270,7 @@ def read_filter(file: Path, survey: Survey, terms: Terms | None = None) -> Filte
         raise _at(text, "targets", "targets are kinds of injected objects, such as sn_ia, sn_ii", source)
     words = survey_terms(survey) if terms is None else terms
     predicate = check_predicate(text, documented_columns(survey), source, words)
-    return Filter(file.stem, survey.name, header, text, predicate, _read_selection(header, text, source, survey, words))
+    return Filter(name, survey.name, header, text, predicate, _read_selection(header, text, source, survey, words))
 
 
 def _read_selection(header: dict[str, str], text: str, source: str, survey: Survey, words: Terms) -> Selection | None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from fink_lib.errors import TransientError
+from fink_lib.errors import ConfigError, TransientError
+from fink_lib.runtime.files import read_json
 
+if TYPE_CHECKING:
+    from fink_lib.config import Settings
+
+OPERATOR = "operator"
 ENDED = ("success", "failed")
 LISTED_RUNS = 100
 
@@ -88,3 +93,17 @@ class Airflow:
         if answer.is_error:
             raise TransientError(f"Airflow refused the login of {self.username}: {answer.status_code}")
         return str(answer.json()["access_token"])
+
+
+def airflow_session(settings: Settings) -> Airflow:
+    """Log in to the local Airflow as its operator.
+
+    Raises
+    ------
+    ConfigError
+        If Airflow was never started here.
+    """
+    passwords = read_json(settings.service_dir("airflow") / "passwords.json") or {}
+    if OPERATOR not in passwords:
+        raise ConfigError("Airflow has no operator yet; run `fink up` first")
+    return Airflow(f"http://{settings.airflow.host}:{settings.airflow.port}", OPERATOR, str(passwords[OPERATOR]))
