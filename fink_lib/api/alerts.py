@@ -1,4 +1,4 @@
-"""All alerts of an object: archived nights from HBase, the others from the lake, one row per alert.
+"""Alerts of an answer: archived nights from HBase, the others from the lake, one row per alert.
 
 Each night is read from exactly one place. An archived night comes from HBase. Any other night, the present one or one
 that a late alert has opened again, comes from the lake, and whatever HBase may hold of it is passed over.
@@ -6,58 +6,95 @@ that a late alert has opened again, comes from the lake, and whatever HBase may 
 
 from __future__ import annotations
 
-import heapq
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fink_lib.api.computed import COMPUTED, add_computed
-from fink_lib.api.evolution import EVOLUTION, NEEDS, add_evolution
-from fink_lib.api.missing import STATUS_COLUMN, render_missing
+from fink_lib.api.column_sets import MAIN_TABLE, ORDER, SOURCE_COLUMN, needed_columns, tells_evolution
+from fink_lib.api.computed import add_computed
+from fink_lib.api.evolution import EVOLUTION, add_evolution
+from fink_lib.api.missing import render_missing
+from fink_lib.api.scans import archived_objects
 from fink_lib.api.stores import Stores
 from fink_lib.archive.rows import serve, stored_for
-from fink_lib.archive.tables import PACKED, ArchiveTable, archive_table
-from fink_lib.surveys import Survey
+from fink_lib.archive.tables import archive_table
 
-MAIN_TABLE = "ztf"
-SOURCE_COLUMN = "v:source"
+if TYPE_CHECKING:
+    from fink_lib.api.live import Choice
+
 ARCHIVE, LAKE = "archive", "lake"
 LIST_COLUMNS = ("d:lc_features_g", "d:lc_features_r")
 """Structs that clients read as JSON arrays of their values."""
 
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Test = Callable[[pa.Table], Bools]
+"""Tells of each row of a table of served columns whether it is wanted."""
+
 
 @dataclass(frozen=True)
 class Found:
-    """Alerts of some objects, newest first.
+    """Alerts of an answer, in its order.
 
     Parameters
     ----------
     table : pyarrow.Table
-        Served columns, and :data:`SOURCE_COLUMN`.
+        Served columns, and :data:`~fink_lib.api.column_sets.SOURCE_COLUMN`.
     total : int
-        How many alerts there are; the table holds the newest of them.
+        How many alerts there are; the table holds the first of them.
     sources : mapping of str to int
         Alerts by the place they came from.
+    resume : str, optional
+        Where to go on, if a scan ended before it had seen everything.
     """
 
     table: pa.Table
     total: int
     sources: Counter[str]
+    resume: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an answer says of its sources."""
+        return {"Fink-Sources": ", ".join(f"{place}={count}" for place, count in sorted(self.sources.items()))}
 
 
-def known_columns(stores: Stores) -> tuple[str, ...]:
-    """Name every column of an answer about alerts, in order."""
-    served = archive_table(stores.lake.survey, MAIN_TABLE).served
-    return (*(column.name for column in served), SOURCE_COLUMN, *COMPUTED, *EVOLUTION)
+class Newest:
+    """Chooses the newest rows that pass a test, and counts all that do.
+
+    Parameters
+    ----------
+    test : callable
+        Which rows.
+    most : int
+        How many at most.
+    """
+
+    def __init__(self, test: Test, most: int) -> None:
+        self._test = test
+        self._most = most
+        self.total = 0
+
+    def __call__(self, index: pa.Table) -> Ints:
+        """Give the numbers of the rows, newest first."""
+        rows = np.flatnonzero(self._test(index))
+        self.total = len(rows)
+        jd, candid = (index.column(name).take(pa.array(rows)).to_numpy() for name in ORDER)
+        chosen: Ints = rows[np.lexsort((candid, jd))[::-1][: self._most]]
+        return chosen
 
 
-def find_objects(stores: Stores, objects: Sequence[str], most: int, wanted: Collection[str] | None = None) -> Found:
+def find_objects(
+    stores: Stores, objects: Sequence[str], most: int, wanted: Collection[str] | None = None, evolution: bool = True
+) -> Found:
     """Read the newest alerts of some objects.
 
     Parameters
@@ -70,84 +107,51 @@ def find_objects(stores: Stores, objects: Sequence[str], most: int, wanted: Coll
         How many alerts to read at most.
     wanted : collection of str, optional
         Columns of the answer; the table then holds them and what they are made of. All without.
+    evolution : bool
+        Whether rates and colours are among the columns.
 
     Raises
     ------
     TransientError
         If there are archived nights and HBase is away.
     """
-    declared = archive_table(stores.lake.survey, MAIN_TABLE)
-    needed = _needed(wanted)
+    needed = needed_columns(stores.lake.survey, "full", wanted, evolution)
     # The states first: a night that is archived meanwhile is then read from the lake, where it still is.
     archived = stores.archived_nights()
-    live = _from_lake(stores, declared, objects, archived, needed)
-    sources = Counter({LAKE: live.num_rows})
-    parts = [_with_source(live, LAKE)]
+    newest = Newest(named(objects), most)
+    live = from_lake(stores, newest, archived, needed)
+    parts, sources = [with_source(live, LAKE)], Counter({LAKE: newest.total})
     if archived:
-        old, total = _from_archive(stores, objects, archived, most, needed)
+        old, total = archived_objects(stores, objects, archived, most, needed)
         sources[ARCHIVE] = total
-        parts.append(_with_source(old, ARCHIVE))
+        parts.append(with_source(old, ARCHIVE))
+    return Found(newest_first(parts).slice(0, most), sources.total(), sources)
+
+
+def named(objects: Sequence[str]) -> Test:
+    """Make the test for the alerts of some objects."""
+    names = pa.array(list(objects), pa.string())
+    return lambda rows: pc.is_in(rows.column("i:objectId"), value_set=names).to_numpy()
+
+
+def newest_first(parts: Sequence[pa.Table]) -> pa.Table:
+    """Put tables of alerts together, newest first."""
     table = pa.concat_tables(parts, promote_options="permissive")
-    table = table.sort_by([("i:jd", "descending"), ("i:candid", "descending")]).slice(0, most)
-    return Found(table, sources.total(), sources)
+    return table.sort_by([(name, "descending") for name in ORDER])
 
 
-def _needed(wanted: Collection[str] | None) -> set[str] | None:
-    if wanted is None:
-        return None
-    made_of = {name for column in wanted if column in COMPUTED for name in COMPUTED[column].needs}
-    if tells_evolution(wanted):
-        made_of |= set(NEEDS)
-    return {"i:jd", "i:candid", STATUS_COLUMN, *wanted, *made_of}
-
-
-def tells_evolution(wanted: Collection[str] | None) -> bool:
-    """Tell whether an answer holds a column that depends on the object's other alerts."""
-    return wanted is None or any(name in EVOLUTION for name in wanted)
-
-
-def _from_lake(
-    stores: Stores,
-    declared: ArchiveTable,
-    objects: Sequence[str],
-    archived: Collection[str],
-    needed: Collection[str] | None,
-) -> pa.Table:
+def from_lake(stores: Stores, choose: Choice, archived: Collection[str], needed: Collection[str] | None) -> pa.Table:
     """Read alerts of all nights but the archived ones, in the columns that the archive would serve."""
-    names = stored_for(declared, needed)
-    stored = [column for column in declared.stored if names is None or column.name in names]
-    roots = dict.fromkeys((stores.lake.survey.object_field, *(column.path[0] for column in stored)))
-    science = stores.live.find(objects, list(roots), archived)
-    columns = {}
-    for column in stored:
-        values = science.column(column.path[0])
-        columns[column.name] = pc.struct_field(values, list(column.path[1:])) if len(column.path) > 1 else values
-    return serve(declared, pa.table(columns), needed)
+    declared = archive_table(stores.lake.survey, MAIN_TABLE)
+    return serve(declared, stores.live.find(choose, stored_for(declared, needed), archived), needed)
 
 
-def _from_archive(
-    stores: Stores, objects: Sequence[str], nights: Collection[str], most: int, needed: Collection[str] | None
-) -> tuple[pa.Table, int]:
-    """Read the newest archived alerts, and count all; rows of other nights than `nights` do not count."""
-    newest: list[tuple[float, bytes]] = []
-    total = 0
-    with stores.archive(MAIN_TABLE).borrow() as (hbase, reader):
-        for name in objects:
-            rows = hbase.scan_prefix(MAIN_TABLE, reader.table.key.prefix(name), [PACKED])
-            jds = [float(reader.table.key.parse(key)[1]) for key, _ in rows]
-            found = zip(jds, _nights(stores.lake.survey, jds), rows, strict=True)
-            kept = [(jd, cells[PACKED]) for jd, night, (_, cells) in found if night in nights]
-            total += len(kept)
-            newest = heapq.nlargest(most, [*newest, *kept])
-        return reader.decode([cell for _, cell in newest], needed), total
+def with_source(table: pa.Table, source: str) -> pa.Table:
+    """Say of each row where it comes from."""
+    return table.append_column(SOURCE_COLUMN, pa.array([source] * table.num_rows, pa.string()))
 
 
-def _nights(survey: Survey, jds: Sequence[float]) -> list[str]:
-    candidate = pa.StructArray.from_arrays([pa.array(jds, pa.float64())], names=["jd"])
-    return [str(night) for night in survey.nights(pa.table({"candidate": candidate})).to_pylist()]
-
-
-def rendered(table: pa.Table, strict: bool, wanted: Collection[str] | None = None) -> pa.Table:
+def rendered(table: pa.Table, strict: bool, wanted: Collection[str] | None = None, evolution: bool = False) -> pa.Table:
     """Make served columns ready for a client: computed columns, Fink's missing values, nested values as JSON text.
 
     Parameters
@@ -158,9 +162,11 @@ def rendered(table: pa.Table, strict: bool, wanted: Collection[str] | None = Non
         True keeps every missing value null.
     wanted : collection of str, optional
         Columns of the answer; all without.
+    evolution : bool
+        Whether rates and colours are among the columns; they are computed over the rows of the table.
     """
     table = add_computed(table, wanted)
-    if tells_evolution(wanted):
+    if evolution and tells_evolution(wanted) and EVOLUTION[0] not in table.column_names:
         table = add_evolution(table)
     for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
         if pa.types.is_struct(column.type):
@@ -185,7 +191,3 @@ def _json_text(column: pa.ChunkedArray, as_list: bool) -> pa.Array:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _with_source(table: pa.Table, source: str) -> pa.Table:
-    return table.append_column(SOURCE_COLUMN, pa.array([source] * table.num_rows, pa.string()))

@@ -21,7 +21,7 @@ ID_COLUMNS = ("i:candid",)
 
 TABLE_ARGUMENTS = (
     Argument("columns", "Columns of the answer, separated by commas; all by default.", default="*"),
-    Argument("output-format", "json, csv, votable or parquet.", default="json"),
+    Argument("output-format", "json, csv, votable, parquet or arrow.", default="json"),
     Argument("ids", "`string` gives ids as text, for programs without 64-bit integers.", "choice", False, "number",
              ("number", "string")),
     Argument("limit", f"Most rows of the answer, up to {MAX_ROWS}.", "integer", False, MAX_ROWS, (), 0, MAX_ROWS),
@@ -46,6 +46,10 @@ class Rows:
         Every column that could be asked for, in order, if the table holds only some.
     ignored : sequence of str
         Arguments that were given and changed nothing.
+    always : sequence of str
+        Columns that are part of the answer whatever the client chose.
+    most : int
+        Most rows of an answer, where they are large.
     """
 
     table: pa.Table
@@ -53,6 +57,8 @@ class Rows:
     total: int | None = None
     known: Sequence[str] | None = None
     ignored: Sequence[str] = ()
+    always: Sequence[str] = ()
+    most: int = MAX_ROWS
 
 
 def wanted_columns(columns: str) -> tuple[str, ...] | None:
@@ -81,7 +87,7 @@ def table_response(rows: Rows, arguments: Mapping[str, Any]) -> Response:
     table, unknown = _choose(rows, wanted_columns(arguments["columns"]))
     if unknown:
         headers["Fink-Unknown-Columns"] = header_list(unknown)
-    offset, limit = arguments["offset"], arguments["limit"]
+    offset, limit = arguments["offset"], min(arguments["limit"], rows.most)
     total = table.num_rows if rows.total is None else rows.total
     if total > offset + limit:
         headers["Fink-Truncated"] = f"rows {offset + 1}-{offset + limit} of {total}; use limit and offset"
@@ -105,7 +111,7 @@ def _choose(rows: Rows, wanted: tuple[str, ...] | None) -> tuple[pa.Table, list[
     if not found:
         text = f"None of the columns is known: {', '.join(unknown)[:MAX_HEADER]}\n"
         raise ApiError("unknown-columns", text, (ArgumentFault("columns", "none is known"),))
-    return rows.table.select(found), unknown
+    return rows.table.select([*found, *(name for name in rows.always if name not in found)]), unknown
 
 
 def _ids_as_text(table: pa.Table) -> pa.Table:

@@ -24,6 +24,8 @@ from starlette.responses import Response
 import fink_lib
 from fink_lib.api import routes
 from fink_lib.api.endpoint import Endpoint
+from fink_lib.api.metrics import CountRequests
+from fink_lib.api.operation import SECURITY_SCHEMES
 from fink_lib.api.pages import router as pages
 from fink_lib.api.problems import ApiError, error_response, service_away
 from fink_lib.api.stores import Stores
@@ -38,7 +40,10 @@ HEADERS = (
     "Fink-Unknown-Columns",
     "Fink-Truncated",
     "Fink-Sources",
+    "Fink-Continue",
+    "ETag",
     "Retry-After",
+    "WWW-Authenticate",
 )
 DESCRIPTION = """
 Alerts of the broker, object by object and night by night. Reading needs no account.
@@ -83,8 +88,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=stores.warm_up, name="warm-up", daemon=True).start()
+        warm_up = threading.Thread(target=stores.warm_up, name="warm-up")
+        warm_up.start()
         yield
+        warm_up.join()  # a thread that is cut off inside a library's C++ takes the process down with it
         stores.close()
 
     app = FastAPI(
@@ -106,6 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         allow_headers=["Content-Type", "Authorization"],
         expose_headers=list(HEADERS),
     )
+    app.add_middleware(CountRequests, metrics=stores.metrics)
     app.add_exception_handler(ApiError, _refuse)
     app.add_exception_handler(TransientError, _service_away)
     app.add_exception_handler(HTTPException, _refuse_path)
@@ -155,5 +163,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes, tags=None
         )
         document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
         app.openapi_schema = document
     return app.openapi_schema

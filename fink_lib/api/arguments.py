@@ -6,20 +6,26 @@ client's error and says so; it never reaches the code behind.
 
 from __future__ import annotations
 
+import ast
+import base64
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from fink_lib.api.problems import ApiError, ArgumentFault, bad_argument, missing_argument
 
-Kind = Literal["text", "list", "integer", "number", "boolean", "night", "choice"]
+Kind = Literal["text", "list", "integer", "number", "boolean", "night", "date", "choice", "file"]
 
 MAX_TEXT = 10_000
 MAX_LIST = 1_000
 MAX_ROWS = 10_000
+MJD_ZERO_JD = 2_400_000.5
+LATEST_JD = 2_500_000.5
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH_JD = 2_440_587.5
 TRUE = frozenset({"true", "1"})
 FALSE = frozenset({"false", "0", ""})
 
@@ -35,7 +41,8 @@ class Argument:
     doc : str
         One or two sentences for the OpenAPI page.
     kind : Kind
-        How its value is read. ``list`` is text separated by commas; ``night`` is YYYYMMDD or YYYY-MM-DD.
+        How its value is read. ``list`` is text separated by commas; ``night`` is YYYYMMDD or YYYY-MM-DD; ``date`` is
+        ISO, JD or MJD and becomes a Julian date; ``file`` is bytes: an uploaded part, base64, or a bytes literal.
     required : bool
         Whether a request without it is refused.
     default : object
@@ -71,6 +78,8 @@ class Argument:
         """
         if self.kind == "list":
             return self._list(raw)
+        if self.kind == "file":
+            return self._file(raw)
         text = self._text(raw)
         if self.kind == "boolean":
             return self._boolean(text)
@@ -82,6 +91,8 @@ class Argument:
             return self._number(text, whole=False)
         if self.kind == "night":
             return read_night(self.name, text)
+        if self.kind == "date":
+            return read_date(self.name, text)
         if self.kind == "choice":
             return self._choice(text)
         return text
@@ -110,6 +121,21 @@ class Argument:
         if isinstance(raw, str):
             return raw.split(",")  # a list may be longer than a text; its parts may not
         return self._text(raw).split(",")
+
+    def _file(self, raw: Any) -> bytes:
+        if isinstance(raw, bytes):
+            return raw
+        if not isinstance(raw, str) or not raw.strip():
+            raise bad_argument(self.name, "must be a file, as an uploaded part or as base64")
+        text = raw.strip()
+        try:
+            if text[:1] in "bB" and text[1:2] in ("'", '"'):
+                literal = ast.literal_eval(text)  # scripts send Python's text of the bytes; nothing is evaluated
+                if isinstance(literal, bytes):
+                    return literal
+            return base64.b64decode(text, validate=True)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            raise bad_argument(self.name, "must be a file, as an uploaded part or as base64") from None
 
     def _boolean(self, text: str) -> bool:
         word = text.strip("\"'").lower()
@@ -210,6 +236,31 @@ def read_night(name: str, text: str) -> str:
             return digits
     reason = "must be a night YYYYMMDD"
     raise ApiError("bad-night", f"`{name}` {reason}.\n", (ArgumentFault(name, reason),))
+
+
+def read_date(name: str, text: str) -> float:
+    """Read a date as ISO text (UTC if it names no zone), Julian date or modified Julian date; gives JD (UTC, days).
+
+    Raises
+    ------
+    ApiError
+        If it is none, or not between 1858 and 2132.
+    """
+    jd = math.nan
+    try:
+        jd = float(text)
+        if 0 <= jd <= LATEST_JD - MJD_ZERO_JD:
+            jd += MJD_ZERO_JD
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            jd = (moment - UNIX_EPOCH).total_seconds() / 86_400 + UNIX_EPOCH_JD
+        except (ValueError, OverflowError):
+            pass
+    if not MJD_ZERO_JD <= jd <= LATEST_JD:
+        raise bad_argument(name, "must be a date: ISO (UTC), JD or MJD")
+    return jd
 
 
 def _plain(limit: float | None) -> str:

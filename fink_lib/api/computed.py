@@ -43,7 +43,7 @@ def add_computed(table: pa.Table, wanted: Collection[str] | None = None) -> pa.T
 
 
 def _classification(table: pa.Table) -> pa.Array:
-    return table.column("d:finkclass").cast(pa.string())
+    return table.column("d:classification").cast(pa.string())
 
 
 def _last_date(table: pa.Table) -> pa.Array:
@@ -70,12 +70,9 @@ def _constellation(table: pa.Table) -> pa.Array:
 def constellations(ra_deg: npt.NDArray[np.float64], dec_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
     """Name the constellations (IAU borders) at positions, ICRS in degrees."""
     # astropy takes a second to import; most answers do not need it
-    from astropy import units
-    from astropy.coordinates import SkyCoord, get_constellation
-    from astropy.utils import iers
+    from fink_lib.api.constellations import constellations_at
 
-    iers.conf.auto_download = False  # no answer waits for somebody else's server
-    return np.atleast_1d(get_constellation(SkyCoord(ra_deg, dec_deg, unit=units.deg)))
+    return constellations_at(ra_deg, dec_deg)
 
 
 def _iso(jd: pa.ChunkedArray) -> pa.Array:
@@ -87,7 +84,7 @@ def _iso(jd: pa.ChunkedArray) -> pa.Array:
 
 
 COMPUTED: Mapping[str, Computed] = {
-    "v:classification": Computed(("d:finkclass",), _classification),
+    "v:classification": Computed(("d:classification",), _classification),
     "v:lastdate": Computed(("i:jd",), _last_date),
     "v:firstdate": Computed(("i:jdstarthist",), _first_date),
     "v:lapse": Computed(("i:jd", "i:jdstarthist"), _lapse),

@@ -11,17 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fink_lib.api.answer import TABLE_ARGUMENTS, Rows, header_list, table_response
 from fink_lib.api.arguments import Argument, read_arguments
 from fink_lib.api.formats import FORMATS
-from fink_lib.api.problems import PROBLEM_JSON, ApiError
+from fink_lib.api.http import accepts_arrow, conditional, in_time, read_body
+from fink_lib.api.problems import PROBLEM_JSON
 from fink_lib.api.stores import Stores
-
-MAX_BODY = 100 * 1024 * 1024
 
 Answer = Rows | Response | dict[str, Any] | list[Any]
 
@@ -72,6 +70,12 @@ class Endpoint:
         Heading on the OpenAPI page.
     refusals : mapping of int to str
         Further statuses that the endpoint may answer with, and what they mean.
+    methods : tuple of str
+        GET and POST if empty and Fink's API has the path; else GET.
+    described : bool
+        Whether a GET without arguments is answered with the summary, where Fink's API has the path.
+    media : tuple of str
+        Content types that it may answer with besides JSON and those of tables.
     """
 
     path: str
@@ -83,6 +87,9 @@ class Endpoint:
     tabular: bool = False
     tag: str = "alerts"
     refusals: Mapping[int, str] = field(default_factory=dict)
+    methods: tuple[str, ...] = ()
+    described: bool = True
+    media: tuple[str, ...] = ()
 
     @property
     def all_arguments(self) -> tuple[Argument, ...]:
@@ -92,7 +99,7 @@ class Endpoint:
     def add_to(self, router: APIRouter) -> None:
         """Register the endpoint's methods."""
         name = self.path.strip("/").replace("/", "_").replace("{", "").replace("}", "") or "root"
-        for method in ("GET", "POST") if self.compatible else ("GET",):
+        for method in self.methods or (("GET", "POST") if self.compatible else ("GET",)):
             router.add_api_route(
                 self.path,
                 self._handler(method),
@@ -108,12 +115,15 @@ class Endpoint:
         async def handle(request: Request) -> Response:
             request.state.always_problem = not self.compatible
             given = dict(_first_values(request))
-            if method == "GET" and self.compatible and not given:
+            if method == "GET" and self.compatible and self.described and not given:
                 return Response(self.summary + "\n", media_type="text/html")
             if method == "POST" and not given:
-                given = await _json_body(request)
+                given = await read_body(request)
             given.update(request.path_params)
-            return await run_in_threadpool(self._respond, request.app.state.stores, given)
+            if self.tabular and "output-format" not in given and accepts_arrow(request):
+                given["output-format"] = "arrow"
+            response = await in_time(self._respond, request.app.state.stores, given)
+            return conditional(request, response)
 
         return handle
 
@@ -159,6 +169,7 @@ class Endpoint:
         else:
             content = {}
         content["application/json"] = {"schema": shape}
+        content |= {kind: {"schema": {"type": "string", "format": "binary"}} for kind in self.media}
         if self.example is not None:
             content["application/json"]["example"] = self.example
         if self.compatible:
@@ -166,10 +177,12 @@ class Endpoint:
         statuses = {400: "The request cannot be used", 503: "A service that the answer needs is away", **self.refusals}
         problem: dict[str, Any] = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         if self.compatible:
-            problem["text/html"] = {"schema": {"type": "string"}}
+            problem |= {kind: {"schema": {"type": "string"}} for kind in ("text/html", "text/plain")}
         answers: dict[str, Any] = {"200": {"description": "The answer", "content": content}}
         for status, meaning in statuses.items():
             answers[str(status)] = {"description": meaning, "content": problem}
+        if 503 in self.refusals:  # it has a meaning of its own, and says what is away in the form of the answer
+            answers["503"]["content"] = {**problem, "application/json": {"schema": shape}}
         return answers
 
 
@@ -201,20 +214,3 @@ def _first_values(request: Request) -> Mapping[str, str]:
     for name, value in request.query_params.multi_items():
         values.setdefault(name, value)
     return values
-
-
-async def _json_body(request: Request) -> dict[str, Any]:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise ApiError("too-large", f"The body is larger than {MAX_BODY} bytes.\n", status=413)
-    if not body.strip():
-        return {}
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ApiError("bad-body", f"The body is not JSON ({type(error).__name__}).\n") from None
-    if not isinstance(content, dict):
-        raise ApiError("bad-body", "The body must be a JSON object of arguments.\n")
-    return content

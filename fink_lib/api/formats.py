@@ -1,4 +1,4 @@
-"""Tables as JSON, CSV, VOTable or Parquet.
+"""Tables as JSON, CSV, VOTable, Parquet or Arrow.
 
 Every format carries the same numbers: 32-bit floats are widened before they become text, so that the value that a
 client reads is the value of the packet. Columns that are not finite are missing, in every format.
@@ -20,6 +20,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from fink_lib.api.problems import ApiError, ArgumentFault
+
+ARROW_STREAM = "application/vnd.apache.arrow.stream"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def write_json(table: pa.Table) -> bytes:
 def write_csv(table: pa.Table) -> bytes:
     """Write rows as CSV with a header line; missing values are empty."""
     sink = io.BytesIO()
-    pacsv.write_csv(_as_text_numbers(table), sink)
+    pacsv.write_csv(_flat(_as_text_numbers(table)), sink)
     return sink.getvalue()
 
 
@@ -66,10 +68,18 @@ def write_parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def write_arrow(table: pa.Table) -> bytes:
+    """Write rows as an Arrow IPC stream, types as stored."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue()
+
+
 def write_votable(table: pa.Table) -> bytes:
     """Write rows as a VOTable 1.4 (one resource with one table); a missing value is an empty cell."""
     fields, columns = [], []
-    for name, column in zip(table.column_names, _as_text_numbers(table).columns, strict=True):
+    for name, column in zip(table.column_names, _flat(_as_text_numbers(table)).columns, strict=True):
         datatype, write = _votable_type(column.type)
         fields.append(f"<FIELD ID={quoteattr(_xml_id(name))} name={quoteattr(name)} {datatype}/>")
         columns.append(["<TD/>" if value is None else f"<TD>{write(value)}</TD>" for value in column.to_pylist()])
@@ -104,6 +114,15 @@ def _as_text_numbers(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
+def _flat(table: pa.Table) -> pa.Table:
+    """Write lists (images) as JSON text, for formats that have one value to a cell."""
+    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        if pa.types.is_list(column.type):
+            texts = [None if value is None else json.dumps(value) for value in column.to_pylist()]
+            table = table.set_column(place, name, pa.array(texts, pa.string()))
+    return table
+
+
 def _widen(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type):
         return column.cast(pa.float64())
@@ -127,5 +146,6 @@ FORMATS: Mapping[str, Format] = {
     "csv": Format("application/csv", write_csv),
     "votable": Format("text/xml", write_votable),
     "parquet": Format("parquet", write_parquet),
+    "arrow": Format(ARROW_STREAM, write_arrow),
 }
 """Every output format by the name that clients use."""

@@ -1,83 +1,147 @@
-"""Alerts of nights that are not archived yet, found by object in the lake.
+"""Alerts of nights that are not archived yet, found in the lake by what the API selects on.
 
-A night grows by a small file per batch, and nothing in the lake is sorted by object. The reader keeps the object names
-of each file in memory, 25 bytes an alert, and reads only the files that hold an object. It follows the table's log, so
-a file is looked at once in its life.
+A night grows by a small file per batch, and nothing in the lake is sorted by object, place or class. The reader keeps a
+few columns of each alert in memory, some 150 bytes an alert, finds rows there and then reads these rows only, and only
+the columns that are wanted. It follows the table's log, so a file is looked at once in its life.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from pyarrow.fs import FileSystem, LocalFileSystem
 
+from fink_lib.archive.tables import Stored
 from fink_lib.lake import Lake
-from fink_lib.lake.lookup import open_file
 from fink_lib.lake.tables import PARTITION
 
 REFRESH_S = 1.0
+MOST_BLOCKS = 64
+"""Files are taken up one by one; when there are more pieces than this, they are put together."""
+
+NIGHT = "night"
+INDEX = (
+    "i:objectId",
+    "i:candid",
+    "i:jd",
+    "i:jdstarthist",
+    "i:ra",
+    "i:dec",
+    "i:ssnamenr",
+    "d:roid",
+    "d:tns",
+    "d:tracklet",
+    "d:finkclass",
+    "d:mag_rate",
+)
+"""Columns that are kept in memory, and :data:`NIGHT`."""
+
+Ints = npt.NDArray[np.int64]
+Path = tuple[str, ...]
+Shape = Callable[[pa.Table], pa.Table]
+Choice = Callable[[pa.Table], Ints]
+"""Takes the index of all alerts and gives the numbers of the rows that are wanted, in the order of the answer."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The index of some files.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        The files, relative to the table.
+    lengths : tuple of int
+        How many rows each has.
+    rows : pyarrow.Table
+        :data:`INDEX` and :data:`NIGHT` of all of them.
+    """
+
+    paths: tuple[str, ...]
+    lengths: tuple[int, ...]
+    rows: pa.Table
 
 
 @dataclass
 class LiveAlerts:
-    """Rows of table ``science`` by object, for nights of one's choice.
+    """Rows of table ``science``, for nights of one's choice.
 
     Parameters
     ----------
     lake : Lake
         The survey's lake.
+    stored : sequence of Stored
+        Every column of an alert by its API name, and where ``science`` has it.
     """
 
     lake: Lake
-    _names: dict[str, pa.StringArray] = field(default_factory=dict, init=False)
+    stored: Sequence[Stored]
+    _blocks: list[Block] = field(default_factory=list, init=False)
     _table: DeltaTable | None = field(default=None, init=False)
     _seen: float = field(default=float("-inf"), init=False)
     _without: frozenset[str] = field(default=frozenset(), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def find(self, objects: Collection[str], columns: Sequence[str], without: Collection[str] = ()) -> pa.Table:
-        """Read all alerts of some objects.
+    def find(self, choose: Choice, columns: Collection[str] | None, without: Collection[str] = ()) -> pa.Table:
+        """Read some alerts.
 
         Parameters
         ----------
-        objects : collection of str
-            Exact names.
-        columns : sequence of str
-            Columns of table ``science``.
+        choose : callable
+            Which: from the index to row numbers; called again if files go away meanwhile.
+        columns : collection of str, optional
+            Stored columns; all without.
         without : collection of str
             Nights that are not searched: those that are archived.
 
         Returns
         -------
         pyarrow.Table
-            Those columns; rows in no particular order.
+            Those columns, rows in the order of the choice.
         """
-        schema = pa.schema([self.lake.schema("science").field(name) for name in columns])
-        if not objects:
-            return schema.empty_table()
-        where = pc.field(self.lake.survey.object_field).isin(list(objects))
+        stored = [column for column in self.stored if columns is None or column.name in columns]
+        return self._find(choose, without, [column.path for column in stored], lambda rows: self._columns(rows, stored))
+
+    def science(self, choose: Choice, paths: Sequence[Path], without: Collection[str] = ()) -> pa.Table:
+        """Read some alerts as ``science`` has them, as far as some fields go.
+
+        Parameters
+        ----------
+        choose, without
+            See :meth:`find`.
+        paths : sequence of tuple of str
+            Columns, or fields inside records and lists of records.
+        """
+        return self._find(choose, without, paths, lambda rows: rows)
+
+    def _find(self, choose: Choice, without: Collection[str], paths: Sequence[Path], shape: Shape) -> pa.Table:
         for last_try in (False, True):
-            with self._lock:
-                self._follow(frozenset(without), at_once=last_try)
-                places = self._places(objects)
+            blocks = self.blocks(without, at_once=last_try)
+            whole = pa.concat_tables([self._none(), *(block.rows for block in blocks)])
+            rows = choose(whole)
             try:
-                parts = [
-                    self._row_groups(path, rows).to_table(schema=schema, filter=where) for path, rows in places.items()
-                ]
+                return self._read(blocks, rows, paths, shape)
             except FileNotFoundError:  # compacted and cleaned up between the two steps
                 if last_try:
                     raise
-            else:
-                return pa.concat_tables([schema.empty_table(), *parts]).combine_chunks()
         raise AssertionError("unreachable")
+
+    def blocks(self, without: Collection[str] = (), at_once: bool = False) -> list[Block]:
+        """Give the index as it is now, at most :data:`REFRESH_S` old."""
+        with self._lock:
+            self._follow(frozenset(without), at_once)
+            return list(self._blocks)
 
     def _follow(self, without: frozenset[str], at_once: bool) -> None:
         now = time.monotonic()
@@ -90,27 +154,129 @@ class LiveAlerts:
         actions = pa.table(self._table.get_add_actions(flatten=True))
         listed = dict(zip(*(actions.column(c).to_pylist() for c in ("path", f"partition.{PARTITION}")), strict=True))
         current = {path for path, night in listed.items() if night not in without}
-        for path in self._names.keys() - current:
-            del self._names[path]
-        for path in current - self._names.keys():
-            names = open_file(self.lake.uri("science"), path).to_table(columns=[self.lake.survey.object_field])
-            self._names[path] = names.column(0).combine_chunks().cast(pa.string())
+        blocks = [kept for block in self._blocks if (kept := _without(block, current)).paths]
+        known = {path for block in blocks for path in block.paths}
+        for path in sorted(current - known):
+            rows = self._index(path, listed[path])
+            blocks.append(Block((path,), (rows.num_rows,), rows))
+        self._blocks = blocks if len(blocks) <= MOST_BLOCKS else [_together(blocks)]
         self._without, self._seen = without, now
 
-    def _places(self, objects: Collection[str]) -> dict[str, npt.NDArray[np.int64]]:
-        """Give the files that hold some objects, and the numbers of their rows in each."""
-        paths = list(self._names)
-        if not paths:
-            return {}
-        ends = np.cumsum([len(names) for names in self._names.values()])
-        found = pc.is_in(pa.chunked_array(list(self._names.values())), value_set=pa.array(list(objects), pa.string()))
-        rows = np.flatnonzero(found.to_numpy())
-        files = np.searchsorted(ends, rows, side="right")
-        starts = ends - [len(names) for names in self._names.values()]
-        return {paths[file]: rows[files == file] - starts[file] for file in np.unique(files).tolist()}
+    def _index(self, path: str, night: str) -> pa.Table:
+        """Read what is kept of a file."""
+        columns = [column for column in self.stored if column.name in INDEX]
+        with self._open(path) as parquet:
+            rows = parquet.read(columns=_leaves(parquet, [column.path for column in columns]))
+        kept = self._columns(rows, columns)
+        return kept.select(INDEX).append_column(NIGHT, pa.array([night] * rows.num_rows, pa.string())).combine_chunks()
 
-    def _row_groups(self, path: str, rows: npt.NDArray[np.int64]) -> ds.ParquetFileFragment:
-        """Open only the parts of a file that hold some rows."""
-        file = open_file(self.lake.uri("science"), path)
-        ends = np.cumsum([group.num_rows for group in file.row_groups])
-        return file.subset(row_group_ids=np.unique(np.searchsorted(ends, rows, side="right")).tolist())
+    def _read(self, blocks: list[Block], rows: Ints, paths: Sequence[Path], shape: Shape) -> pa.Table:
+        names = [path for block in blocks for path in block.paths]
+        ends = np.cumsum([length for block in blocks for length in block.lengths], dtype=np.int64)
+        if not len(rows):
+            return shape(self.lake.schema("science").empty_table())
+        files = np.searchsorted(ends, rows, side="right")
+        starts = np.concatenate(([0], ends[:-1]))
+        parts, places = [], []
+        for file in np.unique(files).tolist():
+            mine = np.flatnonzero(files == file)
+            places.append(mine)
+            parts.append(self._rows(names[file], rows[mine] - starts[file], paths))
+        if all(part.schema == parts[0].schema for part in parts):
+            parts = [shape(pa.concat_tables(parts).combine_chunks())]  # once is quicker
+        else:
+            parts = [shape(part) for part in parts]
+        order = np.empty(len(rows), np.int64)
+        order[np.concatenate(places)] = np.arange(len(rows))
+        return pa.concat_tables(parts, promote_options="permissive").take(pa.array(order)).combine_chunks()
+
+    def _rows(self, path: str, rows: Ints, paths: Sequence[Path]) -> pa.Table:
+        """Read some rows of a file, in the given order, from the parts of the file that hold one."""
+        with self._open(path) as parquet:
+            leaves = _leaves(parquet, paths)
+            lengths = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+            ends = np.cumsum(lengths)
+            groups = np.searchsorted(ends, rows, side="right")
+            chosen = np.unique(groups)
+            read = parquet.read_row_groups(chosen.tolist(), columns=leaves)
+            # where the groups that were read begin, in the file and in what was read
+            before = ends - lengths
+            begins = np.zeros(len(lengths), np.int64)
+            begins[chosen] = np.concatenate(([0], np.cumsum([lengths[group] for group in chosen])[:-1]))
+            return read.take(pa.array(rows - before[groups] + begins[groups]))
+
+    def _none(self) -> pa.Table:
+        """Give the index of no alerts."""
+        columns = [column for column in self.stored if column.name in INDEX]
+        none = self._columns(self.lake.schema("science").empty_table(), columns).select(INDEX)
+        return none.append_column(NIGHT, pa.array([], pa.string()))
+
+    @contextmanager
+    def _open(self, path: str) -> Iterator[pq.ParquetFile]:
+        uri = self.lake.uri("science")
+        filesystem, base = FileSystem.from_uri(uri) if "://" in uri else (LocalFileSystem(), uri)
+        with filesystem.open_input_file(f"{base}/{path}") as source:
+            yield pq.ParquetFile(source)
+
+    def _columns(self, rows: pa.Table, stored: list[Stored]) -> pa.Table:
+        """Give rows of ``science`` under the names of the API; what a file is too old to have is null."""
+        schema = self.lake.schema("science")
+        columns, names = [], []
+        for column in stored:
+            kind = schema.field(column.path[0]).type
+            for name in column.path[1:]:
+                kind = kind.field(name).type
+            columns.append(_at(rows, column.path, kind))
+            names.append(column.name)
+        return pa.table(columns, names=names)
+
+
+def _at(rows: pa.Table, path: Sequence[str], kind: pa.DataType) -> pa.ChunkedArray:
+    if path[0] not in rows.column_names:
+        return pa.chunked_array([pa.nulls(rows.num_rows, kind)])
+    values = rows.column(path[0])
+    for name in path[1:]:
+        if values.type.get_field_index(name) < 0:
+            return pa.chunked_array([pa.nulls(rows.num_rows, kind)])
+        values = pc.struct_field(values, name)  # a field of a null struct comes out null
+    return values if values.type == kind else values.cast(kind)
+
+
+def _leaves(parquet: pq.ParquetFile, paths: Sequence[Path]) -> list[str]:
+    """Name the columns of a file that hold some fields; records are read field by field."""
+    columns = tuple(parquet.schema.column(place).path for place in range(len(parquet.schema)))
+    return list(_leaves_of(columns, tuple(paths)))
+
+
+@lru_cache(maxsize=256)
+def _leaves_of(columns: tuple[str, ...], paths: tuple[Path, ...]) -> tuple[str, ...]:
+    wanted: dict[str, list[Path]] = {}
+    for path in paths:
+        wanted.setdefault(path[0], []).append(path)
+    return tuple(
+        column for column in columns if any(_holds(column, path) for path in wanted.get(column.partition(".")[0], ()))
+    )
+
+
+def _holds(column: str, path: Path) -> bool:
+    """Tell whether a column of a file belongs to a field; between its names the file has levels of its own."""
+    parts = iter(column.split("."))
+    return all(name in parts for name in path)
+
+
+def _without(block: Block, current: Collection[str]) -> Block:
+    """Leave out the files of a block that the table does not have any more."""
+    if all(path in current for path in block.paths):
+        return block
+    kept = [path in current for path in block.paths]
+    rows = block.rows.filter(pa.array(np.repeat(kept, block.lengths)))
+    pairs = [pair for pair, keep in zip(zip(block.paths, block.lengths, strict=True), kept, strict=True) if keep]
+    return Block(tuple(path for path, _ in pairs), tuple(length for _, length in pairs), rows.combine_chunks())
+
+
+def _together(blocks: Sequence[Block]) -> Block:
+    return Block(
+        tuple(path for block in blocks for path in block.paths),
+        tuple(length for block in blocks for length in block.lengths),
+        pa.concat_tables([block.rows for block in blocks]).combine_chunks(),
+    )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -98,24 +99,37 @@ def render_missing(table: pa.Table, defaults: Mapping[str, Default] = ZTF_DEFAUL
     pyarrow.Table
         The same columns; nulls that stay mean that nobody knows.
     """
-    status = table.column(STATUS_COLUMN)
-    looked = {
-        module: _is_looked(status, module)
-        for module in {default.module for default in defaults.values() if default.module}
-    }
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    looked: dict[str, pa.Array] = {}
     for name, default in defaults.items():
-        if name not in table.column_names:
-            continue
-        place, column = table.column_names.index(name), table.column(name)
-        if pa.types.is_null(column.type) or column.null_count == 0:
+        column = columns.get(name)
+        if column is None or pa.types.is_null(column.type) or column.null_count == 0:
             continue
         filled = pc.fill_null(column, pa.scalar(default.value, column.type))
         if default.module:
-            filled = pc.if_else(looked[default.module], filled, column)
-        table = table.set_column(place, name, filled)
-    return table
+            looked = looked or looked_in(columns[STATUS_COLUMN])
+            filled = pc.if_else(looked.get(default.module, False), filled, column)
+        columns[name] = filled
+    return pa.table(columns)
 
 
-def _is_looked(status: pa.ChunkedArray, module: str) -> pa.ChunkedArray:
-    word = pc.map_lookup(status, query_key=module, occurrence="first")
-    return pc.fill_null(pc.is_in(word, value_set=pa.array(LOOKED)), False)
+def looked_in(status: pa.ChunkedArray) -> dict[str, pa.Array]:
+    """Tell for each module that some row names in which rows it looked; all modules in one pass."""
+    maps = status.combine_chunks()
+    maps = pa.concat_arrays(maps.chunks) if isinstance(maps, pa.ChunkedArray) else pa.concat_arrays([maps])
+    lengths = pc.fill_null(pc.list_value_length(maps.cast(pa.list_(_ENTRY))), 0).to_numpy(zero_copy_only=False)
+    flat = maps.cast(pa.list_(_ENTRY)).flatten()
+    rows = np.repeat(np.arange(len(maps)), lengths)
+    keys = pc.struct_field(flat, 0).dictionary_encode()
+    codes = keys.indices.to_numpy(zero_copy_only=False)
+    said = pc.fill_null(pc.is_in(pc.struct_field(flat, 1), value_set=_LOOKED), False).to_numpy(zero_copy_only=False)
+    found = {}
+    for code, module in enumerate(keys.dictionary.to_pylist()):
+        mask = np.zeros(len(maps), dtype=bool)
+        mask[rows[(codes == code) & said]] = True
+        found[module] = pa.array(mask)
+    return found
+
+
+_ENTRY = pa.struct([pa.field("key", pa.string(), nullable=False), pa.field("value", pa.string())])
+_LOOKED = pa.array(LOOKED)

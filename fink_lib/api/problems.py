@@ -8,7 +8,7 @@ with the same text. Both carry the header ``Fink-Error-Code``.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from starlette.responses import Response
@@ -27,6 +27,13 @@ TITLES = {
     "not-found": "Nothing is known under this name",
     "no-method": "The method is not allowed here",
     "too-large": "The body of the request is too large",
+    "unauthorized": "A token is needed",
+    "forbidden": "The token does not allow this",
+    "conflict": "This does not go with what is there already",
+    "too-many": "There were too many requests",
+    "no-image": "There is no image of this alert",
+    "too-slow": "The answer takes too long",
+    "service-off": "This installation does not ask a service that this answer needs",
     "service-away": "A service that this answer needs is away",
     "internal": "The broker made an error",
 }
@@ -55,12 +62,21 @@ class ApiError(Exception):
         The arguments that are to blame.
     status : int
         HTTP status: 400 unless a service is away (503), a name is unknown (404) or the body is too large (413).
+    headers : mapping of str to str
+        What the answer carries besides.
+    shown : Exception, optional
+        What stands in Fink's form of the body in place of the text.
+    plain : bool
+        True where Fink's form of the body is nothing but the text.
     """
 
     code: str
     text: str
     faults: Sequence[ArgumentFault] = field(default=())
     status: int = 400
+    headers: Mapping[str, str] = field(default_factory=dict)
+    shown: Exception | None = None
+    plain: bool = False
 
     def __str__(self) -> str:
         return self.text.strip()
@@ -101,7 +117,7 @@ def error_response(error: ApiError, accept: str, always_problem: bool = False) -
     always_problem : bool
         True for the paths that Fink's API does not have: they know only problem details.
     """
-    headers = {"Fink-Error-Code": error.code}
+    headers = {"Fink-Error-Code": error.code, **error.headers}
     if error.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if always_problem or wants_problem(accept):
@@ -117,5 +133,7 @@ def error_response(error: ApiError, accept: str, always_problem: bool = False) -
     # The text may quote what the client sent, and it is served as HTML: nothing in it may run
     headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     # Fink's clients match on the text that Python gives for this dictionary, quotes and all
-    text = str({"status": "error", "text": error.text})
+    if error.plain:
+        return Response(error.text, error.status, headers, media_type="text/plain")
+    text = str({"status": "error", "text": error.shown or error.text})
     return Response(text, error.status, headers, media_type="text/html")

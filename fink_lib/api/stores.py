@@ -4,55 +4,43 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Generic, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from fink_lib.api.archived import ReaderPool
+from fink_lib.api.auth.guard import Guard
+from fink_lib.api.column_sets import MAIN_TABLE
 from fink_lib.api.computed import constellations
 from fink_lib.api.health import Probes
 from fink_lib.api.live import LiveAlerts
+from fink_lib.api.metrics import Metrics
+from fink_lib.api.outside import Outside
+from fink_lib.api.remembered import Remembered
+from fink_lib.api.stamps import Stamps
+from fink_lib.archive.rows import serve
+from fink_lib.archive.tables import archive_table
+from fink_lib.community import backtests
+from fink_lib.community.jobs import JobQueue, JobRunner
+from fink_lib.community.mirror import copy_names
+from fink_lib.community.store import Store
 from fink_lib.config import Settings
 from fink_lib.errors import FinkError
 from fink_lib.lake import Lake, open_lake
 from fink_lib.nightly.nights import list_nights
 from fink_lib.provenance import Definitions, load_definitions
 
+if TYPE_CHECKING:
+    from fink_lib.api.selections import Selections
+
 logger = logging.getLogger(__name__)
 
 SURVEY = "ztf"
 STATES_KEPT_S = 1.0
 NIGHTS_KEPT_S = 5.0
-
-T = TypeVar("T")
-
-
-@dataclass
-class Remembered(Generic[T]):
-    """Something that is read again only when it is older than it may be.
-
-    Parameters
-    ----------
-    read : callable
-        Reads it.
-    kept_s : float
-        How old it may be, in seconds.
-    """
-
-    read: Callable[[], T]
-    kept_s: float
-    _last: tuple[float, T] | None = field(default=None, init=False)
-
-    def get(self) -> T:
-        """Give it."""
-        now_s = time.monotonic()
-        if self._last is None or now_s - self._last[0] > self.kept_s:
-            self._last = (now_s, self.read())
-        return self._last[1]
 
 
 @dataclass
@@ -79,7 +67,51 @@ class Stores:
     @cached_property
     def live(self) -> LiveAlerts:
         """Alerts of nights that are not archived."""
-        return LiveAlerts(self.lake)
+        return LiveAlerts(self.lake, archive_table(self.lake.survey, MAIN_TABLE).stored)
+
+    @cached_property
+    def stamps(self) -> Stamps:
+        """Images of alerts."""
+        return Stamps(self.lake)
+
+    @cached_property
+    def selections(self) -> Selections:
+        """What filters of the night choose from these nights."""
+        from fink_lib.api.selections import Selections
+
+        return Selections(self.settings, self.lake)
+
+    @cached_property
+    def outside(self) -> Outside:
+        """Services of others."""
+        return Outside(self.settings)
+
+    def empty_archive_rows(self, table: str) -> pa.Table:
+        """Give no rows of an archive table, with its columns."""
+        declared = archive_table(self.lake.survey, table)
+        return serve(declared, declared.layout(self.lake.survey).columns.empty_table())
+
+    @cached_property
+    def community(self) -> Store:
+        """What users have brought."""
+        return Store(self.settings.home)
+
+    @cached_property
+    def guard(self) -> Guard:
+        """Decides who may change it."""
+        return Guard(self.settings, self.community)
+
+    @cached_property
+    def jobs(self) -> JobRunner:
+        """Does what takes longer than a request."""
+        works = {backtests.KIND: lambda asked: backtests.run_backtest(self.lake, self.settings.home, asked)}
+        copy = partial(copy_names, self.community, self.settings.hbase, self.lake.survey)
+        return JobRunner(JobQueue(self.community), works, copy)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Numbers for Prometheus."""
+        return Metrics(self)
 
     @cached_property
     def probes(self) -> Probes:
@@ -124,11 +156,15 @@ class Stores:
             constellations(np.zeros(1), np.zeros(1))
         except FinkError as error:
             logger.warning("the API starts cold: %s", error)
+        self.jobs.start()
 
     def close(self) -> None:
         """Give connections back."""
         for pool in self._pools.values():
             pool.close()
+        self.jobs.stop()
+        self.guard.close()
+        self.community.close()
 
 
 def last_states(lake: Lake) -> dict[str, str]:

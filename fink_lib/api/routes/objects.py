@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from fink_lib.api.alerts import find_objects, known_columns, rendered, tells_evolution
-from fink_lib.api.answer import Rows, wanted_columns
+from fink_lib.api.alerts import find_objects
 from fink_lib.api.arguments import MAX_ROWS, Argument
+from fink_lib.api.column_sets import tells_evolution
 from fink_lib.api.endpoint import Answer, Call, Endpoint
+from fink_lib.api.images import MOST_ALERTS, page_with_images
+from fink_lib.api.listing import NULLS, alert_rows, wanted_with
+from fink_lib.api.points import KEY, with_points
+from fink_lib.api.stamps import KINDS
 
 ARGUMENTS = (
     Argument(
@@ -15,15 +19,14 @@ ARGUMENTS = (
         required=True,
         example="ZTF21abiuvdk",
     ),
-    Argument("withupperlim", "Accepted; upper limits are not served yet (header `Fink-Ignored-Args`).", "boolean",
-             default=False),
-    Argument("withcutouts", "Accepted; images are not served yet (header `Fink-Ignored-Args`).", "boolean",
-             default=False),
-    Argument("nulls", "`fink`: Fink's values where nothing was found, null where nobody knows; `strict`: null for both "
-             "(`d:fink_status` tells which).", "choice", default="fink", choices=("fink", "strict")),
+    Argument("withupperlim", "True adds upper limits and points of bad quality from the alerts' histories; `d:tag` "
+             "tells which is which.", "boolean", default=False),
+    Argument("withcutouts", f"Images as lists of rows of pixels, of the first {MOST_ALERTS} alerts of the answer.",
+             "boolean", default=False),
+    Argument("cutout-kind", "Which image, Science, Template or Difference; all three by default.", "choice",
+             choices=tuple(KINDS)),
+    NULLS,
 )  # fmt: skip
-NOT_YET = ("withupperlim", "withcutouts")
-"""Arguments that clients send and that change nothing yet; the answer says so."""
 
 EXAMPLE = [
     {
@@ -44,14 +47,15 @@ EXAMPLE = [
 
 def objects(call: Call) -> Answer:
     """Give the alerts of the objects asked for."""
-    wanted = wanted_columns(call["columns"])
+    wanted = wanted_with(call)
     # a rate needs the alert before, which may lie beyond the rows asked for
     most = max(call["offset"] + call["limit"], MAX_ROWS if tells_evolution(wanted) else 0)
-    found = find_objects(call.stores, call["objectId"], most, wanted)
-    headers = {"Fink-Sources": ", ".join(f"{place}={count}" for place, count in sorted(found.sources.items()))}
-    table = rendered(found.table, call["nulls"] == "strict", wanted)
-    ignored = [name for name in NOT_YET if call[name]]
-    return Rows(table, headers, found.total, known_columns(call.stores), ignored)
+    read = wanted if wanted is None or not call["withupperlim"] else (*wanted, *KEY)
+    found = find_objects(call.stores, call["objectId"], most, read)
+    rows = alert_rows(call, found, "full", evolution=True)
+    if call["withupperlim"]:
+        rows = with_points(call.stores, call["objectId"], rows, found)
+    return page_with_images(call, rows) if call["withcutouts"] else rows
 
 
 ENDPOINTS = (

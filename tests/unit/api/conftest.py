@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import socket
 import threading
 import time
@@ -11,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pyarrow as pa
 import pytest
 import uvicorn
+from astropy.io import fits
 
 from fink_lib.api.app import create_app
 from fink_lib.config import Settings, load_settings
@@ -76,6 +80,25 @@ def alerts(lake: Lake, night: str, first_id: int, number: int = ALERTS) -> pa.Ta
     )
 
 
+def images(lake: Lake, night: str, first_id: int, number: int = ALERTS) -> pa.Table:
+    """Make the images of the alerts of a night: FITS files of 63 by 63 pixels, gzipped as the survey sends them."""
+    sink = io.BytesIO()
+    fits.PrimaryHDU(np.arange(63 * 63, dtype=">f4").reshape(63, 63)).writeto(sink)
+    file = gzip.compress(sink.getvalue())
+    rows = [
+        {
+            "alert_id": first_id + one,
+            "batch": "b",
+            "science": file,
+            "template": file,
+            "difference": file,
+            "night": night,
+        }
+        for one in range(number)
+    ]
+    return pa.Table.from_pylist(rows, schema=lake.schema("cutouts"))
+
+
 @pytest.fixture(scope="session")
 def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Make an installation with three nights of which none is archived, and summaries of two."""
@@ -86,6 +109,7 @@ def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         rows = alerts(lake, night, first_id=10**17 + place * ALERTS)
         lake.append("raw", rows.select(lake.schema("raw").names))
         lake.append("science", rows)
+        lake.append("cutouts", images(lake, night, 10**17 + place * ALERTS))
     summaries = [
         {
             "basic": [("raw", 60 + place), ("sci", 60), ("n_g", 30)],

@@ -13,7 +13,9 @@ words = st.one_of(
     st.sampled_from(
         ["", "*", "json", "csv", "parquet", "votable", "ZTF18aaaaaah", "i:jd,v:rate", "d:fink_status", "true", "0",
          "-1", "1e9", "10000", "nan", "strict", "string", "20240310", "2024-03-10", "' OR 1=1 --", "../..", "\x00",
-         "\r\nA: b", "PrefixFilter('Z')", "ZTF18aaaaaah\x00", "<script>"]
+         "\r\nA: b", "PrefixFilter('Z')", "ZTF18aaaaaah\x00", "<script>", "Science", "All", "array", "Unknown",
+         "(TNS) SN Ia", "rising", "10h20m30s", "-3:04:05", "TRCK_20240312", "8467", "2010 JO69", "simbad", "tns", "ssodnet", "90",
+         "18000", "2460381.5", "arrow", "SHG1G2", "2025.01", "b'a'", "H4sIAAAAAAAA", "any", "lightcurves"]
     ),
 )  # fmt: skip
 values = st.recursive(
@@ -21,7 +23,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
     max_leaves=5,
 )
-lazily = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+lazily = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,8 @@ def arguments_of(document, path, method):
 
 def check(document, path, method, answer):
     told = document["paths"][path][method]["responses"]
-    assert answer.status_code < 500, (answer.request.url, answer.text[:200])
+    away = answer.headers.get("Fink-Error-Code") == "service-off"  # a service outside, which nobody asks here
+    assert answer.status_code < 500 or away, (answer.request.url, answer.text[:200])
     assert str(answer.status_code) in told, (answer.status_code, answer.request.url)
     kind = answer.headers["content-type"].split(";")[0]
     assert kind in told[str(answer.status_code)]["content"], (kind, answer.request.url)
@@ -43,7 +46,13 @@ def check(document, path, method, answer):
         json.loads(answer.text, parse_constant=pytest.fail)  # NaN is not JSON
 
 
-@pytest.mark.parametrize("path", ["/api/v1/objects", "/api/v1/statistics"])
+TABLES = (
+    "objects", "statistics", "latests", "anomaly", "conesearch", "tracklet", "sso", "ssocand", "ssoft", "ssobulk",
+    "resolver", "skymap", "cutouts", "classes", "schema",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [f"/api/v1/{name}" for name in TABLES])
 @lazily
 @given(data=st.data())
 def test_queries(client, document, path, data):
@@ -52,7 +61,7 @@ def test_queries(client, document, path, data):
     check(document, path, "get", client.get(path, params=query))
 
 
-@pytest.mark.parametrize("path", ["/api/v1/objects", "/api/v1/statistics"])
+@pytest.mark.parametrize("path", [f"/api/v1/{name}" for name in TABLES if name not in ("classes", "schema")])
 @lazily
 @given(data=st.data())
 def test_bodies(client, document, path, data):

@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import votable
 
-from fink_lib.api.alerts import known_columns
-from fink_lib.api.stores import Stores
+from fink_lib.api.column_sets import known_columns
 from fink_lib.lake import open_lake
 from fink_lib.nightly.nights import set_state
 from fink_lib.surveys.ztf_columns import BLAZAR_COLUMNS, full_columns
@@ -221,5 +220,5 @@ def test_without_hbase_archived_nights_give_503_and_a_time_to_come_back(tmp_path
         assert problem["status"] == 503
 
 
-def test_column_names_are_known_without_reading_anything(filled_home, client, name):
-    assert list(rows_of(client, objectId=name)[0]) == list(known_columns(Stores(filled_home)))
+def test_column_names_are_known_without_reading_anything(client, lake, name):
+    assert list(rows_of(client, objectId=name)[0]) == list(known_columns(lake.survey, "full", evolution=True))
