@@ -9,10 +9,13 @@ from typing import Any
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, chain
 
 from dags.operators.close_night import CloseNight
+from dags.operators.decide_night import DecideNight
 from dags.operators.night import night_of_run
 from dags.operators.night_docs import DAG_DOC, TASK_DOCS
 from dags.operators.night_stage import NightStage
+from dags.operators.notifier import night_deadline
 from dags.operators.policy import WATCHED, with_backoff
+from dags.operators.report_link import REPORTS, ReportingStage, reports_url
 
 SURVEY = "ztf"
 NIGHT = "{{ night_of_run('" + SURVEY + "', params, dag_run) }}"
@@ -24,9 +27,8 @@ def stage(name: str, task_id: str = "", heavy: bool = False, **kwargs: Any) -> N
     """Declare one stage; heavy ones run one at a time on this machine."""
     pool: dict[str, Any] = {"pool": "spark_local"} if heavy else {}
     task_id = task_id or name
-    return NightStage(
-        task_id=task_id, survey=SURVEY, stage=name, night=NIGHT, doc_md=TASK_DOCS[task_id], **pool, **kwargs
-    )
+    kind = ReportingStage if name in REPORTS else NightStage
+    return kind(task_id=task_id, survey=SURVEY, stage=name, night=NIGHT, doc_md=TASK_DOCS[task_id], **pool, **kwargs)
 
 
 with DAG(
@@ -37,6 +39,7 @@ with DAG(
     # Without a known day of installation there is nothing to catch up with.
     catchup=bool(INSTALLED),
     max_active_runs=2,
+    deadline=night_deadline(),
     doc_md=DAG_DOC.format(survey=SURVEY),
     tags=["nightly", SURVEY],
     default_args={**WATCHED, **with_backoff(retries=4, first_s=15, longest_s=600)},
@@ -54,6 +57,14 @@ with DAG(
     close_night = CloseNight(task_id="close_night", survey=SURVEY, night=NIGHT, doc_md=TASK_DOCS["close_night"])
     list_tables = stage("tables", task_id="list_tables", result_key="tables")
     reconcile = stage("reconcile")
+    decide_night = DecideNight(
+        task_id="decide_night",
+        survey=SURVEY,
+        night=NIGHT,
+        follow="select",
+        reports_url=reports_url(),
+        doc_md=TASK_DOCS["decide_night"],
+    )
     archive = NightStage.partial(
         task_id="archive",
         survey=SURVEY,
@@ -69,10 +80,12 @@ with DAG(
         reconcile,
         stage("compact", heavy=True),
         stage("validate", heavy=True),
+        decide_night,
         stage("select", heavy=True),
         archive,
         stage("verify_archive", heavy=True),
         stage("summarise", heavy=True),
+        stage("validate_archive", heavy=True),
         stage("publish", asset=FINISHED_NIGHTS),
     )
     chain(close_night, list_tables, archive)

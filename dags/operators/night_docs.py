@@ -4,7 +4,8 @@ from __future__ import annotations
 
 DAG_DOC = """
 ### One night of {survey}, from its last alert to its summary
-`close_night → reconcile → compact → validate → select → archive → verify_archive → summarise → publish`
+`close_night → reconcile → compact → validate → decide_night → select → archive → verify_archive → summarise →
+validate_archive → publish`
 
 The run's night is the parameter `night` (YYYYMMDD); without one it is the night that ended last before the run's
 logical date. Each task is one process, `python -m jobs.nightly --survey {survey} --stage <task> --night <night>`,
@@ -13,6 +14,7 @@ and may be cleared or retried in any state, as often as you like: it gives the s
 - **A night without alerts** ends green after `close_night`; the other tasks are skipped.
 - **Two runs of the same night** take turns: the second waits for the first one's lock (*up for retry*).
 - **Do a night again**: *Trigger*, with the night. Nights of a range: *Backfill*, over the dates of the nights.
+- **A night that is held** waits at `decide_night` (*awaiting input*) for a person: open *Required actions*.
 - **A failed task stops the night**, never another night, and never the streams.
 """
 
@@ -59,11 +61,22 @@ streams have taken in everything of the night. The log names what is still missi
 **Fails** when another process changes the same night (it is retried), or when the disk is full. {_AGAIN}
 """,
     "validate": f"""
-**Does**: runs the data expectations of the night and writes their report into `reports/<survey>/<night>/`.
+**Does**: judges the night by the rules of `expectations/`: raw, science, a sample of rows, what was sent, and all of
+it against the last archived nights. Button *Report* opens its Data Docs. A critical failure holds the night: this task
+ends green, the log names the rules, and `decide_night` waits for a person. Warnings go into the summary.
 
-**Fails** when a *critical* expectation is not met: the night is held, nothing is archived. Warnings do not stop it.
+**Fails** only when the lake cannot be read or a rule is broken. {_AGAIN} A night stays held, or released, however often
+this task runs; it is set free when it passes.
+""",
+    "decide_night": """
+**Does**: nothing with a night that is not held. For one that is held it waits (*awaiting input*), for ever: nothing is
+selected, archived or published.
 
-**Read** the report: is the night wrong, or the expectation? {_AGAIN}
+**Press**: *Required actions* on this task; read the sentences and the Data Docs, choose *Release*, *Replay* or
+*Abandon*, give a reason. `fink night release NIGHT --reason …`, `recheck`, `abandon` do the same; *Clear* this task
+then, and it goes on.
+
+**Do not** mark it as success: the stages after it refuse a night that is held.
 """,
     "select": f"""
 **Does**: chooses alerts with the filters of the night (`sql/filters/ztf/night/`) and sends them to their topics, each
@@ -81,13 +94,23 @@ killed is completed by the next one, of this night or another. {_AGAIN}
     "verify_archive": """
 **Does**: compares the archive with the lake, counts and digests of rows.
 
-**Fails** when they differ; the log names the table and the first keys. **Press**: *Clear* on `archive` **with downstream**.
+**Fails** when they differ; the log names the table and the first keys.
+
+**Press**: *Clear* on `archive` **with downstream**.
 """,
     "summarise": f"""
 **Does**: computes the night's summary with the SQL of `sql/summaries/`, and writes it to the lake, to HBase and as
 files.
 
 **Fails** when HBase does not answer or a query is broken; the log says which. {_AGAIN}
+""",
+    "validate_archive": """
+**Does**: judges the archive and the summary by the rules of `expectations/`: every row is there, nothing contradicts
+itself. Button *Report* opens its Data Docs.
+
+**Fails** when a table is short of a row, or a sum does not fit; the log names it.
+
+**Press**: *Clear* on `archive` **with downstream** for a table, on `summarise` **with downstream** for a sum.
 """,
     "publish": f"""
 **Does**: says that the night is finished: its state, its report, and an asset event that other DAGs can wait for.

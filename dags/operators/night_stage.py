@@ -30,7 +30,7 @@ def judge(stage: str, night: str, code: int, verdict: dict[str, Any] | None) -> 
     Returns
     -------
     dict
-        The verdict of a stage that is done.
+        The verdict of a stage that is done. One that holds the night is done too: a person decides in the next task.
 
     Raises
     ------
@@ -51,6 +51,8 @@ def judge(stage: str, night: str, code: int, verdict: dict[str, Any] | None) -> 
         raise ConfigError(text)
     if verdict is None or "error_kind" in verdict:
         raise TransientError(text)
+    if verdict.get("held") and "ok" in verdict:
+        return verdict
     if code != EXIT_OK or not verdict.get("ok", True):
         raise AirflowFailException(text)
     return verdict

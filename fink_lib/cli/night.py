@@ -1,8 +1,10 @@
-"""``fink night``: list nights, run the nightly chain, read a night's summary and ledger."""
+"""``fink night``: list nights, run the nightly chain, decide about a held night, read a night's summary and ledger."""
 
 from __future__ import annotations
 
+import getpass
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,15 +20,20 @@ if TYPE_CHECKING:
 Night = Annotated[str, typer.Argument(help="The night, YYYYMMDD.")]
 SurveyName = Annotated[str, typer.Option("--survey", help="Whose night.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the night.")]
+By = Annotated[str, typer.Option("--by", help="Who decides; the name of the log-in if left out.")]
 
 COUNTS = ("raw", "quarantine", "science", "rejected", "duplicates", "sent")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the ``fink`` application."""
-    commands = typer.Typer(help="Nights: list, run, summary, ledger.", no_args_is_help=True)
+    commands = typer.Typer(help="Nights: list, run, release, recheck, abandon, summary, ledger.", no_args_is_help=True)
     commands.command("list")(list_)
     commands.command("run")(run)
+    commands.command("release")(release)
+    commands.command("recheck")(recheck)
+    commands.command("abandon")(abandon)
     commands.command("summary")(summary)
     commands.command("ledger")(ledger)
     app.add_typer(commands, name="night")
@@ -67,6 +74,40 @@ def run(
         raise typer.Exit(EXIT_FAILED)
 
 
+def release(night: Night, reason: Reason, survey: SurveyName = "ztf", by: By = "", as_json: AsJson = False) -> None:
+    """Let a held night go on with the faults that it has; the same rules do not hold it again."""
+    _decide(survey, night, "release", by, reason, as_json)
+
+
+def abandon(night: Night, reason: Reason, survey: SurveyName = "ztf", by: By = "", as_json: AsJson = False) -> None:
+    """Give a held or failed night up: nothing of it is archived or published."""
+    _decide(survey, night, "abandon", by, reason, as_json)
+
+
+def recheck(night: Night, reason: Reason, survey: SurveyName = "ztf", by: By = "", as_json: AsJson = False) -> None:
+    """Judge a held or abandoned night again, from reconcile on; takes a release back."""
+    from fink_lib.nightly.runner import run_stage
+
+    _decide(survey, night, "replay", by, reason, as_json)
+    with progress_lines(f"night {night}", to_stderr=as_json) as tell:
+        for stage in ("reconcile", "compact", "validate"):
+            verdict = run_stage(load_settings(), survey, night, stage, progress=tell)
+            tell(f"{stage}: {verdict['message']}")
+            if not verdict["ok"]:
+                break
+    if not as_json:
+        typer.echo(verdict["message"])
+    if not verdict["ok"]:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _decide(survey: str, night: str, decision: str, by: str, reason: str, as_json: bool) -> None:
+    from fink_lib.nightly.decisions import decide
+
+    told = decide(load_settings(), survey, night, decision, by or getpass.getuser(), reason, datetime.now(UTC))
+    typer.echo(json.dumps(told, indent=2) if as_json else told["message"])
+
+
 def summary(night: Night, survey: SurveyName = "ztf", as_json: AsJson = False) -> None:
     """Show the summary of a night: counts, classes, filters."""
     from fink_lib.nightly.view import describe_night
@@ -80,8 +121,11 @@ def summary(night: Night, survey: SurveyName = "ztf", as_json: AsJson = False) -
     if told["summary"] is None:
         typer.echo("Not summarised yet; see `fink night ledger` for what has arrived.")
         return
-    for table in ("basic", "class", "filters"):
+    for one in told["decisions"]:
+        typer.echo(f"{one['time'][:19]} {one['decision']} by {one['by']}: {one['reason']}")
+    for table in ("basic", "class", "filters", "quality"):
         show_table(f"\n{table}", ["name", "count"], list(told["summary"][table].items()))
+    show_table("\nlatency", ["name", "seconds"], list(told["summary"]["latency"].items()))
     show_table("\nversions", ["name", "version"], list(told["summary"]["versions"].items()))
 
 
@@ -89,29 +133,22 @@ def ledger(
     night: Night,
     survey: SurveyName = "ztf",
     kafka: Annotated[bool, typer.Option(help="Count Kafka's side in Kafka; else by the stages' own books.")] = True,
+    archive: Annotated[bool, typer.Option("--archive", help="Compare HBase with the lake now, row by row.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show both sides of a night's equation, stage by stage, and whether it is closed."""
+    """Show both sides of a night's equations from where things are, and what is wrong, down to batches and alerts."""
     from fink_lib.nightly.ledger import night_ledger
+    from fink_lib.nightly.ledger_page import ledger_sections
 
     settings, lake = _open(survey)
     _known(lake, night)
-    told = night_ledger(settings, survey, night, kafka=kafka)
+    told = night_ledger(settings, survey, night, kafka=kafka, archive=archive)
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
-        rows = [
-            [
-                stage["stage"],
-                _side(stage["left"]),
-                "=" if stage["difference"] == 0 else "is not",
-                _side(stage["right"]),
-                "closed" if stage["closed"] else "open",
-                stage["source"],
-            ]
-            for stage in told["stages"]
-        ]
-        show_table(f"Ledger of night {night}", ["stage", "in", "", "out", "state", "counted in"], rows)
+        for title, headings, rows in ledger_sections(told):
+            show_table(title, headings, rows)
+            typer.echo("")
         if told["closed"]:
             typer.echo("Closed: every message is accounted for.")
         for sentence in told["differences"]:
@@ -139,7 +176,3 @@ def _known(lake: Lake, night: str) -> str:
 
 def _because(told: dict[str, Any]) -> str:
     return f" ({told['reason']})" if told["reason"] else ""
-
-
-def _side(counts: dict[str, int]) -> str:
-    return " + ".join(f"{count} {name}" for name, count in counts.items())

@@ -24,18 +24,21 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction
 from pyarrow.fs import FileSystem, FileType
 
 from fink_lib.errors import TransientError
-from fink_lib.lake.tables import PARTITION, STATS_COLUMNS, TABLES, table_schema
+from fink_lib.lake.tables import PARTITION, STATS_COLUMNS, TABLES, WIDENED, table_schema
 
 if TYPE_CHECKING:
     from fink_lib.surveys.base import Survey
 
 ROW_GROUP_ROWS = {"cutouts": 64, "raw": 2000, "science": 2000}
 COMMIT_RETRIES = 50
+COMMIT_ATTEMPTS = 20
+COMMIT_PAUSE_S = 0.02
 
 _FOLLOWED = threading.local()
 """By address: tables that this thread writes to."""
@@ -80,6 +83,8 @@ class Lake:
         for table in TABLES:
             uri = self.uri(table)
             if DeltaTable.is_deltatable(uri):
+                if table in WIDENED:
+                    _widen(DeltaTable(uri), self.schema(table))
                 continue
             if "://" not in uri:
                 Path(uri).mkdir(parents=True, exist_ok=True)
@@ -166,6 +171,11 @@ class Lake:
         -------
         bool
             False if the table held this batch already (a replay): the files stay unseen.
+
+        Raises
+        ------
+        TransientError
+            If other processes rewrite the table all the time.
         """
         if not files:
             return False
@@ -174,16 +184,27 @@ class Lake:
             return False
         now_ms = int(time.time() * 1000)
         actions = [AddAction(f.path, f.bytes, {PARTITION: f.night}, now_ms, True, f.stats) for f in files]
-        delta.create_write_transaction(
-            actions,  # type: ignore[arg-type]
-            mode="append",
-            schema=self.schema(table),
-            partition_by=[PARTITION],
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(app_id, version)], max_commit_retries=COMMIT_RETRIES
-            ),
-        )
-        return True
+        for attempt in range(1, COMMIT_ATTEMPTS + 1):
+            try:
+                delta.create_write_transaction(
+                    actions,  # type: ignore[arg-type]
+                    mode="append",
+                    schema=self.schema(table),
+                    partition_by=[PARTITION],
+                    commit_properties=CommitProperties(
+                        app_transactions=[Transaction(app_id, version)], max_commit_retries=COMMIT_RETRIES
+                    ),
+                )
+                return True
+            except CommitFailedError as error:
+                # Rows of a night were given other values meanwhile. To delta-rs that is a conflict even for rows that
+                # only come; seen from the table as it is now there is none.
+                last = error
+                time.sleep(COMMIT_PAUSE_S * attempt)
+                delta = self._followed(table)
+                if _holds(delta, app_id, version):
+                    return False
+        raise TransientError(f"other writers kept committing to {table} of {self.survey.name}: {last}") from last
 
     def append(self, table: str, rows: pa.Table, app_id: str | None = None, version: int = 0) -> bool:
         """Write and commit rows from one process.
@@ -269,6 +290,14 @@ class Lake:
 def _holds(delta: DeltaTable, app_id: str, version: int) -> bool:
     last = delta.transaction_version(app_id)
     return last is not None and last >= version
+
+
+def _widen(delta: DeltaTable, schema: pa.Schema) -> None:
+    """Add the columns that a table made by an older version lacks; its rows have nulls there."""
+    known = {field.name for field in delta.schema().fields}
+    fresh = [field for field in schema if field.name not in known]
+    if fresh:
+        delta.alter.add_columns(list(DeltaSchema.from_arrow(pa.schema(fresh)).fields))
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -43,6 +43,20 @@ PROCESS = pa.struct(
 )
 """When and by which version a row of ``science`` was made; not part of the content hash."""
 
+FIELD_SEEN = pa.struct(
+    [
+        ("field", pa.int64()),
+        ("band", pa.string()),
+        ("exposures", pa.int64()),
+        ("alerts", pa.int64()),
+        ("depth_mag", pa.float64()),
+    ]
+)
+"""What a night has of one field in one band; ``depth_mag`` is the median limiting magnitude."""
+
+SKY_PIXEL = pa.struct([("pixel", pa.int64()), ("band", pa.string()), ("exposures", pa.int64()), ("alerts", pa.int64())])
+"""What a night has of one HEALPix pixel (order 5, nested, ICRS) in one band."""
+
 _NIGHT = pa.field(PARTITION, pa.string())
 
 _SHARED: dict[str, pa.Schema] = {
@@ -177,12 +191,40 @@ _SHARED: dict[str, pa.Schema] = {
             _NIGHT,
         ]
     ),
+    "decisions": pa.schema(
+        [
+            ("decision", pa.string()),
+            ("stage", pa.string()),
+            ("rules", pa.list_(pa.string())),
+            ("by", pa.string()),
+            ("reason", pa.string()),
+            ("time", UTC_US),
+            _NIGHT,
+        ]
+    ),
+    "quality": pa.schema(
+        [
+            ("suite", pa.string()),
+            ("name", pa.string()),
+            ("value", pa.float64()),
+            ("severity", pa.string()),
+            ("outcome", pa.string()),
+            ("text", pa.string()),
+            ("computed", UTC_US),
+            _NIGHT,
+        ]
+    ),
     "night_summary": pa.schema(
         [
             ("basic", pa.map_(pa.string(), pa.int64())),
             ("class", pa.map_(pa.string(), pa.int64())),
             ("filters", pa.map_(pa.string(), pa.int64())),
             ("versions", STRING_MAP),
+            ("quality", pa.map_(pa.string(), pa.int64())),
+            ("ledger", pa.map_(pa.string(), pa.int64())),
+            ("latency", pa.map_(pa.string(), pa.float64())),
+            ("fields", pa.list_(FIELD_SEEN)),
+            ("coverage", pa.list_(SKY_PIXEL)),
             ("computed", UTC_US),
             _NIGHT,
         ]
@@ -201,9 +243,14 @@ TABLES = (
     "sent",
     "ledger",
     "nights",
+    "decisions",
+    "quality",
     "night_summary",
 )
 """Every table of a survey's lake."""
+
+WIDENED = ("night_summary",)
+"""Tables that no stream reads, so that columns may be added to one that an older version has made."""
 
 STATS_COLUMNS = ("candid", "diaSourceId", "alert_id", "offset", "batch", "batch_id")
 """Columns whose least and greatest value are kept per file, so that a reader can skip files."""

@@ -10,7 +10,7 @@ from fink_lib.runtime.files import write_json
 def publish(context: NightContext) -> Verdict:
     """Write the night's outbox entry and take it to ``archived``; the same night gives the same entry.
 
-    Nothing is published whose archive was not verified, row for row, as it is in the lake now.
+    Nothing is published whose archive was not verified, row for row, as it is in the lake now, and judged.
     """
     doubtful = unverified(context)
     if doubtful:
@@ -19,6 +19,12 @@ def publish(context: NightContext) -> Verdict:
     summary = read_verdict(context, "summarise")
     if summary is None or not summary["ok"] or summary.get("sci") != context.lake.count("science", context.night):
         text = f"night {context.night} is not summarised as it is now; run summarise first"
+        return Verdict(False, text, {}, "failed")
+    judged = read_verdict(context, "validate_archive")
+    if judged is None or not judged["ok"] or judged.get("sci") != summary["sci"]:
+        text = (
+            f"archive and summary of night {context.night} are not judged as they are now; run validate_archive first"
+        )
         return Verdict(False, text, {}, "failed")
     entry = {
         "kind": "night_archived",

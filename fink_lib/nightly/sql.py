@@ -11,7 +11,7 @@ from fink_lib.science.simbad_types import sql_macros
 if TYPE_CHECKING:
     from fink_lib.lake import Lake
 
-TABLES = ("raw", "science", "rejected", "quarantine", "sent")
+TABLES = ("raw", "science", "rejected", "quarantine", "sent", "ledger")
 THREADS = 2
 
 

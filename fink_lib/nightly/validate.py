@@ -1,185 +1,139 @@
-"""validate: the gate between the streams' work and the archive.
+"""validate and validate_archive: the two gates of the chain.
 
 1. SQL beside each suite reduces the whole night to one row of numbers, or to a sample of rows.
 2. Great Expectations judges them by the suite's rules; each rule has a reason and a severity.
-3. The Data Docs of the night show every rule with what was seen.
+3. The Data Docs of the night show every rule with what was seen; the lake keeps it, and the night's numbers, for the
+   nights to come.
 
-A critical failure holds the night for a person. Warnings pass and are told.
+``validate`` judges what the streams have made, before anything is selected or archived: a critical failure holds the
+night for a person. ``validate_archive`` judges what the chain itself has made, before it is published: a critical
+failure there is a fault of ours and fails the night. Warnings pass and are told.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from fink_lib.config import project_root
-from fink_lib.nightly.sql import open_night
-from fink_lib.nightly.stage import NightContext, Verdict
+from fink_lib.archive.hbase import HBase
+from fink_lib.archive.statistics import read_statistics
+from fink_lib.nightly.archive import unverified
+from fink_lib.nightly.decisions import released_rules
+from fink_lib.nightly.frames import ARCHIVE_SUITES, NIGHT_SUITES, frames_of_archive, frames_of_night, suite_folder
+from fink_lib.nightly.judging import Finding, judge
+from fink_lib.nightly.quality import NUMBERS, keep_quality
+from fink_lib.nightly.stage import NightContext, Verdict, read_verdict, verdict_path
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pathlib import Path
 
-    from fink_lib.lake import Lake
-
-SUITES = ("raw", "science", "science_sample")
-SEVERITIES = ("critical", "warning", "info")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A rule that does not hold.
-
-    Parameters
-    ----------
-    suite, column, rule : str
-        Which one.
-    severity : str
-        ``critical`` holds the night; ``warning`` and ``info`` are told.
-    reason : str
-        Why the rule is there.
-    seen : str
-        Examples of what breaks it.
-    """
-
-    suite: str
-    column: str
-    rule: str
-    severity: str
-    reason: str
-    seen: str
-
-    @property
-    def sentence(self) -> str:
-        """The failure for a person."""
-        return f"{self.suite}.{self.column} is {self.seen}: {self.reason}"
+TOLD_FAILURES = 3
+VERIFY = "verify_archive"
 
 
 def validate(context: NightContext) -> Verdict:
-    """Judge the night by all suites of its survey."""
+    """Judge the night by the suites of what the streams have made; hold it if a critical rule fails."""
     folder = suite_folder(context.survey.name)
-    frames = frames_of_night(context.lake, context.night, folder)
+    context.progress(f"judging {', '.join(NIGHT_SUITES)}")
+    frames, numbers = frames_of_night(context.lake, context.night, folder, installed_versions(context), NIGHT_SUITES)
     docs = context.report_dir / "data_docs"
-    context.progress(f"judging {', '.join(frames)}")
-    failures, rules = judge(frames, folder, docs, context.night)
-    critical = [failure for failure in failures if failure.severity == "critical"]
-    details = {
-        "rules": rules,
-        "failures": [asdict(failure) for failure in failures],
-        "critical": len(critical),
-        "warnings": len(failures) - len(critical),
-        "data_docs": str(docs / "index.html"),
-    }
-    if critical:
-        told = "; ".join(failure.sentence for failure in critical[:3])
-        return Verdict(False, f"night {context.night} is held: {told}", details, "held")
-    told = (
-        f"{rules} rules hold"
-        if not failures
-        else f"{rules - len(failures)} of {rules} rules hold, none fails critically"
-    )
-    return Verdict(True, f"night {context.night}: {told}", details)
+    findings = judge(frames, folder, docs, context.night)
+    keep_quality(context.lake, context.night, (*NIGHT_SUITES, NUMBERS), numbers, findings, context.now)
+    return gate_verdict(context.night, findings, docs, released_rules(context.lake, context.night))
 
 
-def suite_folder(survey: str) -> Path:
-    """Give the folder of a survey's suites."""
-    return project_root() / "expectations" / survey
-
-
-def frames_of_night(lake: Lake, night: str, folder: Path) -> dict[str, pd.DataFrame]:
-    """Compute what each suite judges."""
-    session = open_night(lake, night)
-    frames = {name: session.sql((folder / f"{name}.sql").read_text()).to_arrow_table() for name in SUITES}
-    session.close()
-    return {name: table.to_pandas() for name, table in frames.items()}
-
-
-def judge(
-    frames: Mapping[str, pd.DataFrame], folder: Path, docs: Path | None, run_name: str
-) -> tuple[list[Failure], int]:
-    """Judge frames by the suites of the same names.
+def gate_verdict(night: str, findings: Sequence[Finding], docs: Path, released: Collection[str] = ()) -> Verdict:
+    """Decide about a night by what the rules have found.
 
     Parameters
     ----------
-    frames : mapping
-        Suite name to frame; an empty frame breaks no rule.
-    folder : Path
-        Where the suites are.
-    docs : Path, optional
-        Folder for the Data Docs, replaced.
-    run_name : str
-        Name of the run in the Data Docs.
-
-    Returns
-    -------
-    list of Failure
+    night : str
+        ``YYYYMMDD``.
+    findings : sequence of Finding
         Worst first.
-    int
-        How many rules were judged.
+    docs : Path
+        The folder of the Data Docs.
+    released : collection of str
+        Rules (``suite.column``) that a person has released for this night.
     """
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations as gx
-    from great_expectations.checkpoint.actions import UpdateDataDocsAction
-    from great_expectations.core.run_identifier import RunIdentifier
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
-    actions: list[Any] = []
-    if docs is not None:
-        shutil.rmtree(docs, ignore_errors=True)
-        context.update_data_docs_site("local_site", _site(docs))
-        actions.append(UpdateDataDocsAction(name="docs", site_names=["local_site"]))
-    source = context.data_sources.add_pandas("night")
-    failures: list[Failure] = []
-    rules = 0
-    for name, frame in frames.items():
-        suite = context.suites.add(gx.ExpectationSuite(**json.loads((folder / f"{name}.json").read_text())))
-        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("night")
-        definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-        checkpoint = context.checkpoints.add(
-            gx.Checkpoint(
-                name=name,
-                validation_definitions=[definition],
-                result_format={"result_format": "SUMMARY"},
-                actions=actions,
-            )
-        )
-        outcome = checkpoint.run(batch_parameters={"dataframe": frame}, run_id=RunIdentifier(run_name=run_name))
-        for result in (row for value in outcome.run_results.values() for row in value.results):
-            rules += 1
-            if not result.success:
-                failures.append(_failure(name, result))
-    failures.sort(key=lambda failure: SEVERITIES.index(failure.severity))
-    return failures, rules
+    failed = [one for one in findings if one.outcome == "failed"]
+    critical = [one for one in failed if one.severity == "critical" and one.name not in released]
+    details = _details(findings, docs) | {"held": bool(critical), "critical": len(critical)}
+    details["released"] = sorted({one.name for one in failed if one.severity == "critical"} & set(released))
+    if critical:
+        told = "; ".join(one.sentence for one in critical[:TOLD_FAILURES])
+        more = f"; and {len(critical) - TOLD_FAILURES} more" if len(critical) > TOLD_FAILURES else ""
+        return Verdict(False, f"night {night} is held: {told}{more}", details, "held")
+    return Verdict(True, f"night {night}: {_passed(findings, details['released'])}", details)
 
 
-def _failure(suite: str, result: Any) -> Failure:
-    config = result.expectation_config
-    seen = result.result.get("partial_unexpected_list")
-    if seen is None:  # the rule itself broke: a missing column, for one
-        seen = [info.get("exception_message", "") for info in _exceptions(result.exception_info)]
-    told = ", ".join(str(value) for value in seen[:3]) or "wrong"
-    return Failure(
-        suite,
-        config.kwargs.get("column", ""),
-        config.type,
-        str(getattr(config.severity, "value", config.severity)),
-        str((config.meta or {}).get("reason", "")),
-        told,
-    )
+def validate_archive(context: NightContext) -> Verdict:
+    """Judge the archive and the summary of the night."""
+    folder = suite_folder(context.survey.name)
+    context.progress(f"judging {', '.join(ARCHIVE_SUITES)}")
+    with HBase(context.settings.hbase) as hbase:
+        statistics = read_statistics(hbase, context.survey.name, context.night)
+    frames = frames_of_archive(context.lake, context.night, folder, verified_tables(context), statistics)
+    docs = context.report_dir / "data_docs_archive"
+    findings = judge(frames, folder, docs, context.night)
+    keep_quality(context.lake, context.night, ARCHIVE_SUITES, {}, findings, context.now)
+    verdict = archive_verdict(context.night, findings, docs)
+    return replace(verdict, details=verdict.details | {"sci": context.lake.count("science", context.night)})
 
 
-def _exceptions(info: dict[str, Any]) -> list[dict[str, Any]]:
-    return [info] if "exception_message" in info else [value for value in info.values() if isinstance(value, dict)]
+def archive_verdict(night: str, findings: Sequence[Finding], docs: Path) -> Verdict:
+    """Decide about a night's archive by what the rules have found."""
+    critical = [one for one in findings if one.outcome == "failed" and one.severity == "critical"]
+    details = _details(findings, docs) | {"critical": len(critical)}
+    if critical:
+        told = "; ".join(one.sentence for one in critical[:TOLD_FAILURES])
+        step = "run archive, verify_archive and summarise again"
+        return Verdict(False, f"archive and summary of night {night} are not right: {told}; {step}", details, "failed")
+    return Verdict(True, f"archive and summary of night {night}: {_passed(findings)}", details)
 
 
-def _site(folder: Path) -> Any:
+def verified_tables(context: NightContext) -> list[dict[str, Any]]:
+    """Give for each archive table what its last check has found, or nulls if it was never checked."""
+    doubtful = unverified(context)
+    folder = verdict_path(context.settings, context.survey.name, context.night, VERIFY).parent
+    checked = {path.name.removeprefix(f"{VERIFY}.").removesuffix(".json") for path in folder.glob(f"{VERIFY}.*.json")}
+    checked -= {"json"}  # the verdict about all tables has no name between the dots
+    rows = []
+    for table in sorted({*checked, *doubtful}):
+        verdict = read_verdict(context, VERIFY, table) or {}
+        row: dict[str, Any] = {"table_name": table, "current": table not in doubtful}
+        row |= {name: verdict.get(name) for name in ("rows", "found", "lake_digest", "archive_digest")}
+        differing = verdict.get("differing") or 0
+        row["differing"] = differing if isinstance(differing, int) else len(differing)
+        rows.append(row)
+    return rows
+
+
+def installed_versions(context: NightContext) -> dict[str, str]:
+    """Give the version of every module, class rule and model that is installed now."""
+    from fink_lib.science import build_runner  # opens the models; only this stage needs them
+
+    versions = build_runner(context.survey, context.settings).versions()
+    return {name: version for name, version in versions.items() if not name.startswith("catalog.")}
+
+
+def _passed(findings: Sequence[Finding], released: Sequence[str] = ()) -> str:
+    failed = [one for one in findings if one.outcome == "failed"]
+    skipped = sum(one.outcome == "not applied" for one in findings)
+    told = f"{len(findings) - len(failed) - skipped} of {len(findings)} rules hold"
+    if released:
+        told += f", {', '.join(released)} were released by a person"
+    warnings = sum(one.severity == "warning" for one in failed)
+    told += f", {warnings} warnings" if warnings else ""
+    return told + (f"; {skipped} rules do not apply to a night like this" if skipped else "")
+
+
+def _details(findings: Sequence[Finding], docs: Path) -> dict[str, Any]:
     return {
-        "class_name": "SiteBuilder",
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
+        "rules": len(findings),
+        "failures": [asdict(one) | {"sentence": one.sentence} for one in findings if one.outcome == "failed"],
+        "not_applied": [{"rule": one.name, "needs": one.needs} for one in findings if one.outcome == "not applied"],
+        "warnings": sum(one.outcome == "failed" and one.severity == "warning" for one in findings),
+        "data_docs": str(docs / "index.html"),
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fink_lib.lake.tables import PARTITION
+from fink_lib.nightly.decisions import decisions
 from fink_lib.nightly.ledger import night_ledger
 from fink_lib.nightly.nights import night_state
 from fink_lib.nightly.stage import verdict_path
@@ -34,7 +36,8 @@ def describe_night(settings: Settings, lake: Lake, night: str) -> dict[str, Any]
     -------
     dict
         ``night``, ``survey``, ``state``, ``since``, ``reason``; ``summary``: the tables ``basic``, ``class``,
-        ``filters``, ``versions`` and when they were computed, or None before that; ``ledger``: see
+        ``filters``, ``versions``, ``quality``, ``ledger``, ``latency`` and when they were computed, or None before;
+        ``decisions``: what people have decided about the night; ``ledger``: see
         :func:`fink_lib.nightly.ledger.night_ledger`; ``reconciled``: what the nightly chain found when it asked Kafka.
     """
     present = night_state(lake, night)
@@ -45,6 +48,9 @@ def describe_night(settings: Settings, lake: Lake, night: str) -> dict[str, Any]
         "since": present.time.isoformat() if present else None,
         "reason": present.reason if present else "",
         "summary": night_summary(lake, night),
+        "decisions": [
+            asdict(one) | {"rules": list(one.rules), "time": one.time.isoformat()} for one in decisions(lake, night)
+        ],
         "ledger": night_ledger(settings, lake.survey.name, night, kafka=False),
         "reconciled": read_json(verdict_path(settings, lake.survey.name, night, STAGE_WITH_LEDGER)),
     }
@@ -55,7 +61,8 @@ def night_summary(lake: Lake, night: str) -> dict[str, Any] | None:
     rows = lake.read("night_summary", [night]).to_pylist()
     if not rows:
         return None
-    return {name: _plain(value) for name, value in rows[0].items() if name != PARTITION}
+    # Fields and pixels of the sky are many; who wants them reads the files of the night's reports.
+    return {name: _plain(value) for name, value in rows[0].items() if name not in (PARTITION, "fields", "coverage")}
 
 
 def _plain(value: Any) -> Any:

@@ -19,10 +19,12 @@ CHAIN = [
     "reconcile",
     "compact",
     "validate",
+    "decide_night",
     "select",
     "archive",
     "verify_archive",
     "summarise",
+    "validate_archive",
     "publish",
 ]
 HEAVY = ("pyspark", "pandas", "numpy", "pyarrow", "happybase", "great_expectations", "deltalake", "confluent_kafka")
@@ -93,7 +95,7 @@ def test_the_nightly_chain_is_in_order_and_mapped_over_tables(dag_bag) -> None:
     assert set(dag.task_ids) == {*CHAIN, "list_tables"}
     assert dag.max_active_runs == 2
     pooled = {task.task_id for task in dag.tasks if task.pool == "spark_local"}
-    assert pooled == {"compact", "validate", "select", "archive", "verify_archive", "summarise"}
+    assert pooled == {"compact", "validate", "select", "archive", "verify_archive", "summarise", "validate_archive"}
 
 
 def test_healing_is_mapped_over_the_nights_one_at_a_time(dag_bag) -> None:

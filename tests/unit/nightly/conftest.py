@@ -53,11 +53,13 @@ def good_science(lake: Lake) -> pa.Table:
         finkclass_version=["fink-1"] * 10,
         schemavsn=["4.02"] * 10,
         fink_status=[[("simbad", status), ("roid", "ok")] for status in STATUSES],
-        fink_versions=[[("simbad", "a1"), ("roid", "1")]] * 9 + [[("simbad", "a2"), ("roid", "1")]],
+        fink_versions=[[("catalog.simbad", "a1"), ("roid", "1")]] * 9 + [[("catalog.simbad", "a2"), ("roid", "1")]],
         objectId=[f"ZTF18abcdef{letter}" for letter in "aabcdefghi"],
         candidate={
             "drb": np.full(10, 0.9),
             "sigmapsf": np.full(10, 0.1),
+            "diffmaglim": np.full(10, 20.5),
+            "pid": np.arange(10),
             "jdstarthist": np.full(10, 2460000.5),
         },
         ingest={

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
+import re
 
+import pyarrow as pa
 import pytest
+from astropy.io.votable import parse
 
+from fink_lib.nightly.coverage import ORDER, sky_coverage
+from fink_lib.nightly.decisions import decide
 from fink_lib.nightly.figure import draw_summary
-from fink_lib.nightly.summarise import _write_reports, compute, contradictions
+from fink_lib.nightly.judging import Finding
+from fink_lib.nightly.night_figures import class_mix, latency_ladder, magnitude_histograms, sky_map
+from fink_lib.nightly.nights import set_state
+from fink_lib.nightly.quality import keep_quality
+from fink_lib.nightly.rollup import rollup, write_rollups
+from fink_lib.nightly.stage import Verdict, keep_verdict
+from fink_lib.nightly.summarise import compute, contradictions, summary_of_night
+from fink_lib.nightly.summary_files import FILES, write_reports
 from tests.night_rows import NIGHT, replace, science_rows
-from tests.unit.nightly.conftest import good_science
+from tests.unit.nightly.conftest import NOW, good_science, raw_of, sent_rows
 
 
 @pytest.fixture
@@ -59,7 +72,8 @@ def test_class_counts(tables):
 def test_filters_and_versions(tables):
     assert tables["filters"] == {"unknowns": 3}
     assert tables["versions"] == {
-        "simbad": "a1;a2", "roid": "1", "broker": "0.1.0", "science": "1", "finkclass": "fink-1", "schemavsn": "4.02",
+        "catalog.simbad": "a1;a2", "roid": "1", "broker": "0.1.0", "science": "1", "finkclass": "fink-1",
+        "schemavsn": "4.02",
     }  # fmt: skip
 
 
@@ -102,13 +116,157 @@ def test_other_nights_are_not_counted(small_night, tables):
     assert compute(small_night, NIGHT) == tables
 
 
-def test_reports_say_the_same_as_the_tables(small_night, context, tables):
-    _write_reports(context, tables)
+@pytest.fixture
+def judged(small_night, context):
+    """Give the small night with what the chain does before it is summarised: ledger, rules, a release."""
+    stages = [{"stage": "stream2raw", "left": {"messages": 14}, "right": {"raw": 13, "quarantined": 1}}]
+    keep_verdict(context, "reconcile", Verdict(True, "closes", {"ledger": {"stages": stages}}))
+    found = [
+        Finding("raw", "rows", "r", "critical", "There are some.", "passed"),
+        Finding("raw", "rb_mode_share", "r", "critical", "It varies.", "failed", "1"),
+        Finding("drift", "rate_off", "r", "warning", "It is steady.", "failed", "6"),
+        Finding("drift", "rb_off", "r", "warning", "It is steady.", "not applied", needs="5 nights"),
+    ]
+    keep_quality(small_night, NIGHT, ("raw", "drift"), {"alerts": 13.0}, found, NOW)
+    set_state(small_night, NIGHT, "held", "validate", "rb is constant", NOW)
+    decide(context.settings, "ztf", NIGHT, "release", "ada", "it was the <old> classifier", NOW)
+    return small_night
+
+
+def store(lake, context):
+    """Put the night's summary into the lake."""
+    row = summary_of_night(context).row(NOW)
+    lake.replace_night("night_summary", context.night, pa.Table.from_pylist([row], schema=lake.schema("night_summary")))
+
+
+def test_rules_ledger_and_decisions_are_in_the_summary(judged, context):
+    summary = summary_of_night(context)
+    assert summary.tables["quality"] == {
+        "critical": 0, "info": 0, "not_applied": 1, "passed": 1, "released": 1, "warning": 1
+    }  # fmt: skip
+    assert summary.tables["ledger"] == {
+        "stream2raw.messages": 14, "stream2raw.quarantined": 1, "stream2raw.raw": 13
+    }  # fmt: skip
+    assert summary.warnings == [
+        "critical: raw.rb_mode_share is 1: It varies.", "warning: drift.rate_off is 6: It is steady."
+    ]  # fmt: skip
+    assert [(one.decision, one.by) for one in summary.decided] == [("release", "ada")]
+
+
+def test_latency_is_counted_from_kafka(small_night, context):
+    second = 1_000_000
+    start = 1_710_300_000 * second
+    science = small_night.read("science", [NIGHT])
+    ended = [start + (4 + number) * second for number in range(10)]
+    small_night.replace_night("science", NIGHT, replace(science, process={"ended": ended}))
+    rows = replace(sent_rows(small_night, [1, 2, 3]), sent_time=[start + n * second for n in (20, 30, 40)],
+                   late=[False, False, True], batch=["g1-0"] * 3)  # fmt: skip
+    small_night.replace_night("sent", NIGHT, rows)
+    latency = summary_of_night(context).tables["latency"]
+    assert (latency["received_s.p50"], latency["science_s.p50"], latency["sent_s.p50"]) == (1.0, 8.5, 25.0)
+    assert latency["sent_s.p99"] == pytest.approx(29.9)
+    assert latency["exposure_s.p50"] > 0
+
+
+def test_fields_and_the_sky_are_counted_by_band(lake, context):
+    lake.append("science", replace(science_rows(lake, 50), objectId=[None] * 50))
+    summary = summary_of_night(context)
+    fields = summary.fields.to_pylist()
+    assert {(row["field"], row["band"], row["exposures"]) for row in fields} == {
+        (400, "g", 1), (400, "r", 1), (401, "g", 1), (401, "r", 1), (402, "g", 1), (402, "r", 1)
+    }  # fmt: skip
+    assert sum(row["alerts"] for row in fields) == 50
+    assert sum(row["alerts"] for row in summary.coverage.to_pylist()) == 50
+
+
+def test_a_pixel_holds_what_lies_in_it_once_for_each_band():
+    places = pa.table({"ra": [10.0, 10.01, 190.0, 10.0], "dec": [5.0, 5.01, -40.0, 5.0], "jd": [1.0, 2.0, 1.0, 1.0],
+                       "band": ["g", "g", "g", "r"]})  # fmt: skip
+    rows = sky_coverage(places).to_pylist()
+    assert sorted((row["band"], row["exposures"], row["alerts"]) for row in rows) == [
+        ("g", 1, 1), ("g", 2, 2), ("r", 1, 1)
+    ]  # fmt: skip
+    assert len({row["pixel"] for row in rows}) == 2
+    assert all(0 <= row["pixel"] < 12 * 4**ORDER for row in rows)
+    assert sky_coverage(places.slice(0, 0)).num_rows == 0
+
+
+def test_reports_say_the_same_as_the_tables(judged, context):
+    summary = summary_of_night(context)
+    assert write_reports(context, summary) == [str(context.report_dir / name) for name in FILES]
     told = json.loads((context.report_dir / "summary.json").read_text())
-    assert {name: told[name] for name in tables} == tables
+    assert {name: told[name] for name in summary.tables} == summary.tables
+    assert told["decisions"][0]["reason"] == "it was the <old> classifier"
     rows = list(csv.DictReader((context.report_dir / "summary.csv").read_text().splitlines()))
     assert {"night": NIGHT, "table": "class", "name": "QSO", "value": "1"} in rows
-    assert len(rows) == sum(len(table) for table in tables.values())
+    assert len(rows) == sum(len(table) for table in summary.tables.values())
+
+
+def test_the_votable_is_read_by_astropy(judged, context):
+    summary = summary_of_night(context)
+    write_reports(context, summary)
+    tables = {table.name: table.to_table() for table in parse(context.report_dir / "summary.vot").iter_tables()}
+    assert set(tables) == {*summary.tables, "fields", "coverage"}
+    counted = {str(row["name"]): row["value"] for row in tables["basic"]}
+    assert counted == summary.tables["basic"]
+    assert list(tables["coverage"].columns) == ["pixel", "band", "exposures", "alerts"]
+    assert float(tables["fields"]["depth_mag"][0]) == 20.5
+
+
+def test_the_page_of_a_night_tells_what_a_scientist_asks(judged, context):
+    write_reports(context, summary_of_night(context))
+    page = (context.report_dir / "summary.html").read_text()
+    assert "ZTF night of 12 March 2024" in page
+    assert "10 of 13 alerts became science" in page
+    assert "1 of 4 quality rules hold, 1 warnings, 1 released by a person" in page
+    assert "it was the &lt;old&gt; classifier" in page and "<old>" not in page
+    assert page.count("<svg") == 4 and "unknowns" in page and "@media print" in page
+    assert "http://" not in re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)  # it needs nothing from outside
+
+
+def test_the_same_night_gives_the_same_page(judged, context):
+    pages = []
+    for _ in range(2):
+        write_reports(context, summary_of_night(context))
+        pages.append([(context.report_dir / name).read_bytes() for name in FILES if not name.endswith("vot")])
+    assert pages[0] == pages[1]
+
+
+def test_an_empty_night_can_be_drawn():
+    none = pa.array([], pa.float64())
+    nothing = pa.table({"ra": none, "dec": none, "jd": none, "band": pa.array([], pa.string()), "magnitude": none})
+    for drawn in (sky_map(sky_coverage(nothing)), magnitude_histograms(nothing), class_mix({}, []), latency_ladder({})):
+        assert drawn.startswith("<svg") and drawn.rstrip().endswith("</svg>")
+
+
+def test_the_class_mix_is_drawn_beside_the_nights_before():
+    drawn = class_mix({"QSO": 5, "Unknown": 5, "simbad_tot": 9}, [{"QSO": 1, "RRLyr": 9}, {"RRLyr": 10}])
+    assert "range of 2 nights before" in drawn and "RRLyr" in drawn and "simbad_tot" not in drawn
+
+
+def test_what_the_archive_gets_are_whole_numbers(judged, context):
+    statistics = summary_of_night(context).statistics()
+    assert statistics["basic"]["sci"] == 10 and statistics["basic"]["messages"] == 14
+    assert statistics["basic"]["rules_warning"] == 1 and statistics["basic"]["sky_pixels"] > 0
+    assert all(isinstance(number, int) for table in statistics.values() for number in table.values())
+
+
+def test_a_month_and_a_year_are_the_sums_of_their_nights(judged, context, settings):
+    store(judged, context)
+    other = replace(good_science(judged), night=["20240401"] * 10, candid=range(101, 111))
+    judged.append("science", other)
+    judged.append("raw", raw_of(judged, other))
+    april = dataclasses.replace(context, night="20240401")
+    for _ in range(2):  # a night that is summarised again is not added again
+        store(judged, april)
+    march, year = rollup(judged, "202403"), rollup(judged, "2024")
+    assert (march["basic"]["sci"], march["basic"]["nights"], march["filters"]) == (10, 1, {"unknowns": 3})
+    assert (year["basic"]["sci"], year["basic"]["raw"], year["basic"]["nights"]) == (20, 23, 2)
+    assert (year["basic"]["fields"], year["class"]["QSO"]) == (1, 2) and "night" not in year["basic"]
+    assert [row["night"] for row in year["nights"]] == [NIGHT, "20240401"]
+    assert len(write_rollups(april)) == 6
+    written = json.loads((settings.home / "reports" / "ztf" / "years" / "2024.json").read_text())
+    assert written == year
 
 
 def test_the_figure_of_a_night_is_a_function_of_the_night(small_night, tables, tmp_path):
