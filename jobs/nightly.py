@@ -12,6 +12,10 @@ from typing import Any
 from fink_lib.config import load_settings
 from fink_lib.errors import EXIT_FAILED, EXIT_LOCKED, EXIT_OK, ConfigError, FinkError, LockedError
 
+REPLAY = "replay"
+KEPT = ("night", "ok", "message", "report", "alerts", "modules", "classes", "enters", "leaves")
+"""What the next task needs of the report of a replay; the rest is in its files."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the stage, print its verdict as JSON, and write it to ``--json`` if given.
@@ -21,19 +25,21 @@ def main(argv: list[str] | None = None) -> int:
     int
         0 the stage passed, 1 it failed or must not run now, 75 another stage of the night is running.
     """
-    from fink_lib.nightly.runner import FUNCTIONS, run_stage
+    from fink_lib.nightly.runner import FUNCTIONS
     from fink_lib.runtime.files import write_json
 
     parser = argparse.ArgumentParser(prog="jobs.nightly", description=__doc__)
     parser.add_argument("--survey", required=True, help="whose night, for example ztf")
-    parser.add_argument("--stage", required=True, choices=tuple(FUNCTIONS))
+    parser.add_argument("--stage", required=True, choices=(*FUNCTIONS, REPLAY))
     parser.add_argument("--night", required=True, help="YYYYMMDD")
     parser.add_argument("--table", default="", help="archive table, for archive and verify_archive; all without")
+    parser.add_argument("--from", dest="start", default="raw", help="for replay: from which table, raw or science")
+    parser.add_argument("--pin", action="append", default=[], help="for replay: a version to use, see fink replay run")
     parser.add_argument("--json", type=Path, help="where to write the verdict")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        verdict = run_stage(load_settings(), options.survey, options.night, options.stage, options.table)
+        verdict = _run(options)
         code = EXIT_OK if verdict["ok"] else EXIT_FAILED
     except LockedError as error:
         verdict, code = _broken(options, error), EXIT_LOCKED
@@ -45,6 +51,20 @@ def main(argv: list[str] | None = None) -> int:
     if not verdict["ok"]:
         print(verdict["message"], file=sys.stderr)
     return code
+
+
+def _run(options: argparse.Namespace) -> dict[str, Any]:
+    from fink_lib.nightly.runner import run_stage
+
+    settings = load_settings()
+    if options.stage != REPLAY:
+        return run_stage(settings, options.survey, options.night, options.stage, options.table)
+    from fink_lib.nightly.replay.make import replay_night
+
+    # It works beside the night and takes no lock of it: the night's own stages go on.
+    tell = logging.getLogger(__name__).info
+    told = replay_night(settings, options.survey, options.night, options.start, options.pin, tell)
+    return {"stage": REPLAY, **{name: told[name] for name in KEPT}, "equal": told["tables"]["science"]["equal"]}
 
 
 def _broken(options: argparse.Namespace, error: FinkError) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def backtest_seconds(
     """
     lake = open_lake(settings, survey_name)
     lake.ensure()
-    pattern = _science(lake, settings, data)
+    pattern = science_of(lake, settings, data)
     say(f"writing {rows} copies of {pattern.num_rows} alerts into {NIGHTS} nights")
     _fill(lake, pattern, rows)
     live = load_filters(lake.survey)
@@ -81,7 +81,7 @@ def backtest_seconds(
     return seconds, told.alerts, usage
 
 
-def _science(lake: Lake, settings: Settings, data: Sequence[Path]) -> pa.Table:
+def science_of(lake: Lake, settings: Settings, data: Sequence[Path]) -> pa.Table:
     """Compute rows of ``science`` as the stream would."""
     survey = lake.survey
     packets = read_packets(list(data), survey) if data else SyntheticNight(0, SYNTHETIC_ALERTS).packets()

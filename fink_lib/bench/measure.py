@@ -1,4 +1,4 @@
-"""The measurements: each stage alone, the chain drained, the latency at a steady pace, the archive, cross-matches."""
+"""The measurements: each stage alone, the chain drained, latency at a steady pace, the nights, cross-matches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,14 @@ SURVEY = "ztf"
 STAGES = ("stream2raw", "raw2science", "distribution")
 Say = Callable[[str], None]
 
-BUDGETS = {"stream2raw": 600.0, "raw2science": 550.0, "chain": 256.0, "archive": 2000.0, "crossmatch": 50_000.0}
+BUDGETS = {
+    "stream2raw": 600.0,
+    "raw2science": 550.0,
+    "chain": 256.0,
+    "nightly": 167.0,
+    "archive": 2000.0,
+    "crossmatch": 50_000.0,
+}
 """Alerts per second that the design asks for on 2 cores; positions per second for the slowest cross-match."""
 
 POSITIONS = 100_000
@@ -58,7 +65,7 @@ class Figure:
     Parameters
     ----------
     what : str
-        Stage, ``chain``, ``latency``, ``archive``, ``crossmatch`` or ``backtest``.
+        Stage, ``chain``, ``latency``, ``nightly``, ``archive``, ``crossmatch``, ``backtest`` or ``api``.
     alerts : int
         How many passed.
     seconds : float
@@ -94,8 +101,8 @@ def measure(stage: str, alerts: int, data: Sequence[Path], parent: Path, say: Sa
     Parameters
     ----------
     stage : str
-        A stage, ``chain``, ``latency``, ``archive``, ``crossmatch``, ``backtest``, or ``all`` but the backtest, which
-        fills a disk for minutes.
+        A stage, ``chain``, ``latency``, ``nightly``, ``archive``, ``crossmatch``, ``backtest``, ``api``, or ``all`` but
+        the last two, which fill a disk for minutes.
     alerts : int
         How many to send.
     data : sequence of Path
@@ -110,13 +117,20 @@ def measure(stage: str, alerts: int, data: Sequence[Path], parent: Path, say: Sa
         figures.append(_crossmatch(say))
     if stage == "backtest":
         figures.append(_backtest(data, parent, say))
-    if stage in (*STAGES, "archive", "all"):
-        wanted = [*STAGES, "archive"] if stage == "all" else [*_up_to(stage), stage]
-        with bench_home(parent, ("kafka", "hbase") if "archive" in wanted else ("kafka",), alerts, say) as settings:
+    if stage == "api":
+        from fink_lib.bench.api import measure_api
+
+        figures.append(measure_api(alerts, data, parent, say))
+    if stage in ("archive", "all"):
+        with bench_home(parent, ("hbase",), alerts, say) as settings:
+            figures.append(_archive(settings, alerts, data, say))
+    if stage in (*STAGES, "nightly", "all"):
+        wanted = [*STAGES, "nightly"] if stage == "all" else [*_up_to(stage), stage]
+        with bench_home(parent, ("kafka", "hbase") if "nightly" in wanted else ("kafka",), alerts, say) as settings:
             _simulate(settings, alerts, data, ["--clock", "max"], say)
             for name in wanted:
                 say(f"measuring {name}")
-                figure = _archive(settings, say) if name == "archive" else _stage(settings, name)
+                figure = _nightly(settings, say) if name == "nightly" else _stage(settings, name)
                 if stage in (name, "all"):
                     figures.append(figure)
     if stage in ("chain", "latency", "all"):
@@ -131,7 +145,7 @@ def measure(stage: str, alerts: int, data: Sequence[Path], parent: Path, say: Sa
 
 
 def _up_to(stage: str) -> list[str]:
-    return [*STAGES] if stage == "archive" else list(STAGES[: STAGES.index(stage)])
+    return [*STAGES] if stage == "nightly" else list(STAGES[: STAGES.index(stage)])
 
 
 def _stage(settings: Settings, stage: str) -> Figure:
@@ -172,7 +186,20 @@ def _module_cost(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {name: round(value / alerts, 1) for name, value in sorted(spent.items(), key=lambda item: -item[1])}
 
 
-def _archive(settings: Settings, say: Say) -> Figure:
+def _archive(settings: Settings, alerts: int, data: Sequence[Path], say: Say) -> Figure:
+    from fink_lib.bench.archive import archive_rates
+
+    say("measuring archive")
+    seen = archive_rates(settings, SURVEY, alerts, data, say)
+    cpu_s, database_s = seen.usage.cpu_s, seen.database.cpu_s
+    cpu_ms = 1000 * (cpu_s + database_s) / alerts
+    more: dict[str, Any] = {"rows": seen.rows, "rows_s": round(sum(seen.rows.values()) / seen.seconds)}
+    more |= {"database_cpu_ms_per_alert": round(1000 * database_s / alerts, 3)}
+    more["verified_rate_s"] = round(alerts / seen.verify_s)
+    return Figure("archive", alerts, seen.seconds, alerts / seen.seconds, cpu_ms, seen.usage.peak_bytes / 1e6, more)
+
+
+def _nightly(settings: Settings, say: Say) -> Figure:
     from fink_lib.nightly.runner import run_night
 
     lake = open_lake(settings, SURVEY)
@@ -182,7 +209,7 @@ def _archive(settings: Settings, say: Say) -> Figure:
             run_night(settings, SURVEY, night, say)
             rows += lake.count("science", night)
     seconds = time.monotonic() - began_s
-    return Figure("archive", rows, seconds, rows / seconds, 1000 * usage.cpu_s / rows, usage.peak_bytes / 1e6)
+    return Figure("nightly", rows, seconds, rows / seconds, 1000 * usage.cpu_s / rows, usage.peak_bytes / 1e6)
 
 
 def _crossmatch(say: Say) -> Figure:

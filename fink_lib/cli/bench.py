@@ -22,7 +22,8 @@ def bench(
     stage: Annotated[
         str,
         typer.Option(
-            help="stream2raw, raw2science, distribution, archive, chain, latency, crossmatch, backtest, or all."
+            help="stream2raw, raw2science, distribution, chain, latency, nightly, archive, crossmatch, backtest, api, "
+            "or all but the last two."
         ),
     ] = "all",
     alerts: Annotated[int, typer.Option(min=500, help="How many alerts to send.")] = 10_000,
@@ -34,7 +35,7 @@ def bench(
 
     from fink_lib.bench.measure import BUDGETS, STAGES, measure
 
-    if stage not in (*STAGES, "archive", "chain", "latency", "crossmatch", "backtest", "all"):
+    if stage not in (*STAGES, "chain", "latency", "nightly", "archive", "crossmatch", "backtest", "api", "all"):
         raise typer.BadParameter(f"{stage} is not one of them", param_hint="--stage")
     with progress_lines("measuring", to_stderr=True) as tell:
         figures = measure(stage, alerts, data or [], load_settings().home / "bench", tell)

@@ -107,6 +107,18 @@ def patch_rows(lake: Lake, table: str, night: str, key: str, values: pa.Table) -
     raise TransientError(f"other writers kept changing night {night} of {table}: {last}") from last
 
 
+def rewriter(lake: Lake, night: str) -> str:
+    """Name the writer whose commits to ``science`` give a night other values or rows: healings, promoted replays."""
+    return f"{lake.survey.name}.heal.{night}"
+
+
+def rewritten(lake: Lake, night: str, since: int = 0) -> int:
+    """Give the number of the last commit of :func:`rewriter`, at least `since`; asks the log only for what is new."""
+    while lake.committed("science", rewriter(lake, night), since + 1):
+        since += 1
+    return since
+
+
 def files_of(lake: Lake, table: str, night: str) -> list[str]:
     """Name the files of a night, as in the table's log."""
     actions = pa.table(lake.table(table).get_add_actions(flatten=True)).to_pylist()
@@ -152,7 +164,7 @@ def swap_files(
         properties = CommitProperties(
             max_commit_retries=0, app_transactions=[Transaction(*transaction)] if transaction else None
         )
-        actions = [action for one in replacements for action in (_removal(there[one.old]), one.new)]
+        actions = [action for one in replacements for action in (removal(there[one.old]), one.new)]
         try:
             delta.create_write_transaction(
                 actions,
@@ -167,7 +179,8 @@ def swap_files(
     raise TransientError(f"other writers kept committing to {table} of {lake.survey.name}: {last}") from last
 
 
-def _removal(action: dict[str, Any]) -> RemoveAction:
+def removal(action: dict[str, Any]) -> RemoveAction:
+    """Write that a file goes, given its entry in the log."""
     return RemoveAction(
         action["path"],
         True,

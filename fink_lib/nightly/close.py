@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from fink_lib.nightly.kafka import KafkaView, Place
 from fink_lib.nightly.ledger import ledger_sums
 from fink_lib.nightly.nights import end_of_night, night_state, rows_by_night, set_state
-from fink_lib.nightly.stage import NightContext, Verdict, read_verdict
+from fink_lib.nightly.stage import REPLAY, NightContext, Verdict, read_verdict
 from fink_lib.streams.checkpoint import open_checkpoint
 
 if TYPE_CHECKING:
@@ -129,7 +129,10 @@ def consumed_offsets(settings: Settings, survey: str) -> dict[Place, int]:
 def night_rows(lake: Lake, night: str) -> NightRows:
     """Count what the lake has of a night."""
     counts = {table: rows_by_night(lake, table).get(night, 0) for table in ("raw", "quarantine", "science", "rejected")}
-    return NightRows(**counts, distributed=ledger_sums(lake, night).get("distribution", {}).get("received", 0))
+    sums = ledger_sums(lake, night)
+    # A promoted replay has shown the filters what it brought into science.
+    distributed = sum(sums.get(stage, {}).get("received", 0) for stage in ("distribution", REPLAY))
+    return NightRows(**counts, distributed=distributed)
 
 
 def newest_message(context: NightContext, view: KafkaView, topics: dict[str, list[int]]) -> datetime | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fink_lib.nightly.findings import Finding, about_places, about_rows
 from fink_lib.nightly.offsets import OffsetReport, in_words
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ class Equation:
     source : str
         ``kafka`` or ``ledger``: who speaks for Kafka's side, for the stages that have one; else ``lake``.
     details : dict
-        JSON-able: reasons, counts per topic.
+        JSON-able: reasons, counts per partition, topic and filter.
+    findings : list of Finding
+        The same as `faults`, with places, ids and batches, where there are any.
     """
 
     stage: str
@@ -43,6 +47,7 @@ class Equation:
     faults: list[str] = field(default_factory=list)
     source: str = "lake"
     details: dict[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def difference(self) -> int:
@@ -73,9 +78,16 @@ class Equation:
             "closed": self.closed,
             "source": self.source,
             "faults": self.faults,
+            "findings": [finding.to_json(self.stage) for finding in self.findings],
             "sentence": self.sentence,
             "details": self.details,
         }
+
+
+def with_findings(equation: Equation, findings: Sequence[Finding]) -> Equation:
+    """Give an equation whose faults are told with what was looked up about them since."""
+    told = {old.text: new.sentence for old, new in zip(equation.findings, findings, strict=True)}
+    return replace(equation, faults=[told.get(fault, fault) for fault in equation.faults], findings=list(findings))
 
 
 def raw2science(raw: pa.Table, science: pa.Table, rejected: pa.Table) -> Equation:
@@ -91,19 +103,24 @@ def raw2science(raw: pa.Table, science: pa.Table, rejected: pa.Table) -> Equatio
     reasons = tally(rejected.column("reason"))
     duplicates = reasons.pop("duplicate", 0)
     ends = pa.concat_tables([science.select(PLACE), rejected.select(PLACE)])
-    faults = []
+    made = pa.concat_tables([rows.select([*PLACE, "alert_id"]) for rows in (science, rejected)])
+    findings = []
     lost = raw.join(ends, list(PLACE), join_type="left anti")
     if lost.num_rows:
-        faults.append(f"{lost.num_rows} rows of raw became nothing: {_some_alerts(lost)}")
-    foreign = ends.join(raw.select(PLACE), list(PLACE), join_type="left anti")
+        text = f"{lost.num_rows} rows of raw became nothing: {_some_alerts(lost)}"
+        findings.append(about_rows(text, lost, "raw"))
+    foreign = made.join(raw.select(PLACE), list(PLACE), join_type="left anti")
     if foreign.num_rows:
-        faults.append(f"{foreign.num_rows} rows of science or rejected have no row in raw")
+        text = f"{foreign.num_rows} rows of science or rejected have no row in raw"
+        findings.append(about_rows(text, foreign, "science", "rejected"))
     twice = _repeated(ends, PLACE)
     if twice:
-        faults.append(f"{twice} rows of raw became more than one row")
+        rows = made.join(_more_than_once(ends, PLACE), list(PLACE), join_type="left semi")
+        findings.append(about_rows(f"{twice} rows of raw became more than one row", rows, "science", "rejected"))
     again = science.num_rows - pc.count_distinct(science.column("alert_id")).as_py()
     if again:
-        faults.append(f"science holds {again} alerts more than once")
+        rows = science.join(_more_than_once(science, ["alert_id"]), ["alert_id"], join_type="left semi")
+        findings.append(about_rows(f"science holds {again} alerts more than once", rows, "science"))
     return Equation(
         "raw2science",
         {"raw": raw.num_rows},
@@ -112,26 +129,35 @@ def raw2science(raw: pa.Table, science: pa.Table, rejected: pa.Table) -> Equatio
             "rejected": rejected.num_rows - duplicates,
             "duplicates": duplicates,
         },
-        faults,
+        [finding.text for finding in findings],
         details={"rejected_by_reason": reasons},
+        findings=findings,
     )
 
 
 def offset_faults(report: OffsetReport) -> list[str]:
     """Say what is wrong between Kafka's offsets and the lake's rows."""
+    return [finding.text for finding in offset_findings(report)]
+
+
+def offset_findings(report: OffsetReport) -> list[Finding]:
+    """Name the offsets that are wrong between Kafka and the lake's rows."""
     told = []
-    for what, found in (
-        ("messages are in neither raw nor quarantine", report.missing),
-        ("offsets are in more than one row", report.doubled),
-        ("offsets of rows do not exist in Kafka (was a topic deleted and made anew?)", report.beyond),
+    rows = ("raw", "quarantine")
+    for what, found, tables in (
+        ("messages are in neither raw nor quarantine", report.missing, ()),
+        ("offsets are in more than one row", report.doubled, rows),
+        ("offsets of rows do not exist in Kafka (was a topic deleted and made anew?)", report.beyond, rows),
     ):
-        number = sum(len(offsets) for offsets in found.values())
-        if number:
-            told.append(f"{number} {what}: {in_words(found)}")
+        places = [(*place, int(offset)) for place, offsets in found.items() for offset in offsets]
+        if places:
+            told.append(about_places(f"{len(places)} {what}: {in_words(found)}", places, (), *tables))
     return told
 
 
-def distribution(sent: pa.Table, messages: OutputMessages, science: pa.Table) -> Equation:
+def distribution(
+    sent: pa.Table, messages: OutputMessages, science: pa.Table, withdrawn: Collection[int] = ()
+) -> Equation:
     """Compare the rows of ``sent`` with the messages in the topics.
 
     Parameters
@@ -142,6 +168,8 @@ def distribution(sent: pa.Table, messages: OutputMessages, science: pa.Table) ->
         What a reader of committed data finds.
     science : pyarrow.Table
         ``alert_id`` of the night's science rows.
+    withdrawn : collection of int
+        Alerts that were science when they were sent, and that a promoted replay has rejected.
     """
     rows = {
         (row["topic"], row["partition"], row["offset"]): row["alert_id"]
@@ -149,29 +177,40 @@ def distribution(sent: pa.Table, messages: OutputMessages, science: pa.Table) ->
     }
     # A row whose message retention has removed cannot be checked; it counts on both sides.
     expired = sum(1 for topic, partition, offset in rows if offset < messages.begin.get((topic, partition), offset + 1))
-    faults = []
+    findings = []
     unsent = [place for place in messages.places if place not in rows]
     if unsent:
-        faults.append(f"{len(unsent)} messages are not in sent: {_some_places(unsent)}")
+        ids = [messages.places[place] for place in sorted(unsent)]
+        found = about_places(f"{len(unsent)} messages are not in sent: {_some_places(unsent)}", unsent, ids)
+        batches = {messages.batches[place] for place in unsent if place in messages.batches}
+        findings.append(replace(found, batches=tuple(sorted(batches))))
     lost = [
         place
         for place in rows
         if place not in messages.places and place[2] >= messages.begin.get(place[:2], place[2] + 1)
     ]
     if lost:
-        faults.append(f"{len(lost)} rows of sent have no message: {_some_places(lost)}")
-    pairs = [(topic, alert) for (topic, _, _), alert in messages.places.items()]
-    if len(set(pairs)) < len(pairs):
-        faults.append(f"{len(pairs) - len(set(pairs))} messages repeat an alert of their topic")
-    foreign = set(messages.places.values()) - set(science.column("alert_id").to_pylist())
+        ids = [rows[place] for place in sorted(lost)]
+        text = f"{len(lost)} rows of sent have no message: {_some_places(lost)}"
+        findings.append(about_places(text, lost, ids, "sent"))
+    pairs = Counter((topic, alert) for (topic, _, _), alert in messages.places.items())
+    repeats = pairs.total() - len(pairs)
+    if repeats:
+        twice = [(place, alert) for place, alert in messages.places.items() if pairs[place[0], alert] > 1]
+        ids = sorted({alert for _, alert in twice})
+        text = f"{repeats} messages repeat an alert of their topic"
+        findings.append(about_places(text, [place for place, _ in twice], ids, "sent"))
+    foreign = set(messages.places.values()) - set(science.column("alert_id").to_pylist()) - set(withdrawn)
     if foreign:
-        faults.append(f"{len(foreign)} alerts in the topics are not in science: {sorted(foreign)[:NAMED]}")
+        text = f"{len(foreign)} alerts in the topics are not in science: {sorted(foreign)[:NAMED]}"
+        places = [place for place, alert in messages.places.items() if alert in foreign]
+        findings.append(about_places(text, places, sorted(foreign), "sent"))
     topics = sorted({place[0] for place in (*rows, *messages.places)})
     return Equation(
         "distribution",
         {"sent": sent.num_rows},
         {"messages": len(messages.places), **({"expired": expired} if expired else {})},
-        faults,
+        [finding.text for finding in findings],
         "kafka",
         {
             "by_topic": {
@@ -182,6 +221,7 @@ def distribution(sent: pa.Table, messages: OutputMessages, science: pa.Table) ->
                 for topic in topics
             }
         },
+        findings,
     )
 
 
@@ -189,6 +229,11 @@ def tally(column: pa.ChunkedArray) -> dict[str, int]:
     """Count the values of a column; null counts as ``unknown``."""
     counts = {item["values"] or "unknown": item["counts"] for item in column.value_counts().to_pylist()}
     return dict(sorted(counts.items()))
+
+
+def _more_than_once(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    counted = rows.group_by(list(names)).aggregate([([], "count_all")])
+    return counted.filter(pc.greater(counted.column("count_all"), 1)).select(list(names))
 
 
 def _repeated(rows: pa.Table, names: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
 from fink_lib.lake.lake import conform
-from fink_lib.lake.patch import files_of, swap_files, write_anew
+from fink_lib.lake.patch import files_of, rewriter, swap_files, write_anew
 from fink_lib.lake.tables import PARTITION
 from fink_lib.runtime.failpoints import failpoint
 from fink_lib.science.columns import one_chunk
@@ -62,7 +62,7 @@ class Merged:
 
 def writer_of(lake: Lake, night: str) -> str:
     """Name the writer whose commits to ``healed`` and ``science`` are the healings of a night."""
-    return f"{lake.survey.name}.heal.{night}"
+    return rewriter(lake, night)
 
 
 def committed_number(lake: Lake, night: str) -> int:

@@ -38,10 +38,13 @@ class OutputMessages:
         (topic, partition, offset) to alert id.
     begin : dict
         First offset that each partition still has.
+    batches : dict
+        (topic, partition, offset) to the batch that sent the message, if it says so.
     """
 
     places: dict[tuple[str, int, int], int] = field(default_factory=dict)
     begin: dict[Place, int] = field(default_factory=dict)
+    batches: dict[tuple[str, int, int], str] = field(default_factory=dict)
 
 
 class Received(NamedTuple):
@@ -128,7 +131,8 @@ class KafkaView:
         progress : callable
             Takes a line for people.
         """
-        from fink_lib.streams.packet import HEADER_ALERT_ID, HEADER_NIGHT  # not for a look whether the night is closed
+        # not for a look whether the night is closed
+        from fink_lib.streams.packet import HEADER_ALERT_ID, HEADER_BATCH, HEADER_NIGHT
 
         topics = self.topics(pattern)
         missed = set(named) - set(topics)
@@ -140,12 +144,15 @@ class KafkaView:
         waiting = sum(last - first for first, last in ranges.values())
         if waiting:
             progress(f"reading up to {waiting} messages of {len(topics)} output topics")
-        places = {}
+        places, batches = {}, {}
         for message in self._read(ranges, "read_committed"):
             headers = message.headers
             if headers.get(HEADER_NIGHT) == night.encode() and HEADER_ALERT_ID in headers:
-                places[message.topic, message.partition, message.offset] = int(headers[HEADER_ALERT_ID])
-        return OutputMessages(places, begin)
+                place = (message.topic, message.partition, message.offset)
+                places[place] = int(headers[HEADER_ALERT_ID])
+                if HEADER_BATCH in headers:
+                    batches[place] = headers[HEADER_BATCH].decode()
+        return OutputMessages(places, begin, batches)
 
     def committed(self, pattern: str) -> dict[str, int]:
         """Count the messages that a reader of committed data finds in each topic."""

@@ -23,7 +23,7 @@ from fink_lib import __version__
 from fink_lib.errors import TransientError
 from fink_lib.filters import FilterSet
 from fink_lib.lake.tables import PARTITION
-from fink_lib.nightly.stage import CORRECTIONS, HEAL, LOCK_WAIT_S
+from fink_lib.nightly.stage import CORRECTIONS, HEAL, LOCK_WAIT_S, WITHDRAWN
 from fink_lib.runtime.failpoints import failpoint
 from fink_lib.runtime.lock import FileLock
 from fink_lib.streams.committed import Delivery, Marker, NightCount, offset_ranges, read_deliveries
@@ -161,6 +161,8 @@ def what_is_due(lake: Lake, night: str, number: int, filters: FilterSet, prefix:
             before[row["alert_id"]].add(row["filter"])
     due = []
     for row in healed.to_pylist():
+        if row["modules"] == [WITHDRAWN]:
+            continue  # there is nothing left to send of it
         known = before.get(row["alert_id"], set())
         late = tuple(name for name in row["enters"] if name not in known and name in filters.names)
         if late or known:

@@ -11,20 +11,31 @@ Kafka's side, and the answer says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fink_lib.lake import open_lake
 from fink_lib.lake.tables import PARTITION
-from fink_lib.nightly.equations import PLACE, Equation, distribution, offset_faults, raw2science, tally
-from fink_lib.nightly.offsets import OffsetReport, by_place, compare_offsets
-from fink_lib.nightly.stage import CORRECTIONS, HEAL, SELECT
+from fink_lib.nightly.equations import (
+    PLACE,
+    Equation,
+    distribution,
+    offset_findings,
+    raw2science,
+    tally,
+    with_findings,
+)
+from fink_lib.nightly.findings import with_batches
+from fink_lib.nightly.offsets import OffsetReport, Place, by_place, compare_offsets
+from fink_lib.nightly.stage import CORRECTIONS, HEAL, REPLAY, SELECT, WITHDRAWN, NightContext, verdict_path
+from fink_lib.runtime.files import read_json
 
 if TYPE_CHECKING:
     from fink_lib.config import Settings
@@ -33,6 +44,8 @@ if TYPE_CHECKING:
 
 SENDERS = ("distribution", HEAL, SELECT, "multimessenger")
 """Stages whose messages are in ``sent``."""
+
+Offsets = npt.NDArray[np.int64]
 
 NEAR_DAYS = 1
 CLOCKS_APART = timedelta(minutes=10)
@@ -45,6 +58,7 @@ def night_ledger(
     night: str,
     kafka: bool = True,
     progress: Callable[[str], None] | None = None,
+    archive: bool = False,
 ) -> dict[str, Any]:
     """Compute both sides of every equation of a night.
 
@@ -58,12 +72,15 @@ def night_ledger(
         Ask Kafka itself; without, the stages' ledger rows stand in.
     progress : callable, optional
         Takes lines for people.
+    archive : bool
+        Compare the archive with the lake now, row by row; then it counts for ``closed`` too. Without, what the last
+        check has found is told and counts for nothing: a night is reconciled before it is archived.
 
     Returns
     -------
     dict
         ``survey``, ``night``, ``closed``, ``stages`` (:meth:`Equation.to_json` of each), ``differences`` (sentences of
-        those that do not close).
+        those that do not close), ``archive`` (for each table of the archive what its last check found).
 
     Raises
     ------
@@ -82,13 +99,60 @@ def night_ledger(
         raw2science(raw, science, rejected),
         _distribution(settings, lake, night, science, sent, view, progress or _quiet),
     ]
+    equations = [
+        with_findings(equation, [with_batches(lake, night, finding) for finding in equation.findings])
+        for equation in equations
+    ]
+    if archive:
+        check_archive(settings, lake, night, progress or _quiet)
+    checks = archive_checks(settings, survey, night)
+    wrong = [f"archive: {check['table']}: {check['sentence']}" for check in checks if archive and not check["equal"]]
     return {
         "survey": survey,
         "night": night,
-        "closed": all(equation.closed for equation in equations),
+        "closed": all(equation.closed for equation in equations) and not wrong,
         "stages": [equation.to_json() for equation in equations],
-        "differences": [equation.sentence for equation in equations if not equation.closed],
+        "differences": [*(equation.sentence for equation in equations if not equation.closed), *wrong],
+        "archive": checks,
     }
+
+
+def check_archive(settings: Settings, lake: Lake, night: str, progress: Callable[[str], None]) -> None:
+    """Compare each table of the archive with the lake, row by row; :func:`archive_checks` tells the result.
+
+    Raises
+    ------
+    TransientError
+        If HBase is away.
+    """
+    from fink_lib.nightly.archive import verify_archive  # HBase's client is not for those who do not ask
+
+    verify_archive(NightContext(settings, lake.survey, lake, night, datetime.now(UTC), progress))
+
+
+def archive_checks(settings: Settings, survey: str, night: str) -> list[dict[str, Any]]:
+    """Read what the last check of each table of the archive against the lake has found.
+
+    Returns
+    -------
+    list of dict
+        ``table``, ``rows`` (that the lake says), ``found`` (in HBase), ``equal``, ``sentence``; empty before the night
+        was archived.
+    """
+    folder = verdict_path(settings, survey, night, "verify_archive").parent
+    return [
+        {
+            "table": path.name.removeprefix("verify_archive.").removesuffix(".json"),
+            "rows": verdict.get("rows", 0),
+            "found": verdict.get("found", 0),
+            "equal": bool(verdict["ok"]),
+            "missing": verdict.get("missing", []),
+            "differing": verdict.get("differing", []),
+            "sentence": verdict["message"],
+        }
+        for path in sorted(folder.glob("verify_archive.*.json"))
+        if (verdict := read_json(path))
+    ]
 
 
 def places(lake: Lake, table: str, nights: Sequence[str] | None, topics: Sequence[str] | None = None) -> pa.Table:
@@ -132,15 +196,47 @@ def _stream2raw(lake: Lake, night: str, raw: pa.Table, quarantine: pa.Table, vie
         if not report.missing:
             break
     # An offset can be without a record (a transaction marker): only Kafka can tell.
-    report = OffsetReport(view.holding(report.missing), report.doubled, report.beyond, report.expired)
+    report = replace(report, missing=view.holding(report.missing))
     missing = sum(len(offsets) for offsets in report.missing.values())
     beyond = sum(len(offsets) for offsets in report.beyond.values())
     known = sum(len(np.unique(offsets)) for offsets in rows.values())
     others = everything.num_rows - mine.num_rows
     details |= {"topics": names, "other_nights": others, "expired": report.expired}
+    details["partitions"] = _partitions(raw, quarantine, rows, report, begins, ends)
     # Every message of the topics is missing, or in a row of this night, or in a row of another.
     messages = known - beyond + missing - others
-    return Equation("stream2raw", {"messages": messages}, right, offset_faults(report), "kafka", details)
+    findings = offset_findings(report)
+    faults = [finding.text for finding in findings]
+    return Equation("stream2raw", {"messages": messages}, right, faults, "kafka", details, findings)
+
+
+def _partitions(
+    raw: pa.Table,
+    quarantine: pa.Table,
+    known: Mapping[Place, Offsets],
+    report: OffsetReport,
+    begins: Mapping[Place, int],
+    ends: Mapping[Place, int],
+) -> list[dict[str, Any]]:
+    """Say of each partition what Kafka has of it, and where its messages are."""
+    mine = {"raw": by_place(raw), "quarantined": by_place(quarantine)}
+    told = []
+    for place in sorted({*begins, *known}):
+        counts = {name: len(found.get(place, ())) for name, found in mine.items()}
+        rows = len(known.get(place, ()))
+        told.append(
+            {
+                "topic": place[0],
+                "partition": place[1],
+                "first": begins.get(place),
+                "end": ends.get(place),
+                **counts,
+                "other_nights": rows - sum(counts.values()),
+                "missing": len(report.missing.get(place, ())),
+                "doubled": len(report.doubled.get(place, ())),
+            }
+        )
+    return told
 
 
 def topics_of_night(lake: Lake, night: str, rows: pa.Table, view: KafkaView) -> dict[str, list[int]]:
@@ -181,7 +277,8 @@ def _distribution(
 
     sums = ledger_sums(lake, night)
     books = sums.get("distribution", {})
-    received = books.get("received", 0)
+    # Alerts that a promoted replay brought into science were shown to the filters by the promotion.
+    received = books.get("received", 0) + sums.get(REPLAY, {}).get("received", 0)
     faults = []
     if received < science.num_rows:
         faults.append(f"distribution has received {received} of {science.num_rows} science rows")
@@ -196,8 +293,15 @@ def _distribution(
         pattern = f"^{settings.streams.substream_prefix}_(?!{CORRECTIONS}_).+_{lake.survey.name}$"
         named = sent.column("topic").unique().to_pylist()
         messages = view.sent(pattern, named, since - CLOCKS_APART, night, progress)
-    equation = distribution(sent, messages, science)
-    return replace(equation, faults=[*faults, *equation.faults])
+    equation = distribution(sent, messages, science, withdrawn_ids(lake, night))
+    details = {**equation.details, "by_filter": tally(sent.column("filter"))}
+    return replace(equation, faults=[*faults, *equation.faults], details=details)
+
+
+def withdrawn_ids(lake: Lake, night: str) -> set[int]:
+    """Give the alerts that were science, and may have been sent, until a promoted replay rejected them."""
+    rows = lake.read("healed", [night], ["alert_id", "modules"]).to_pylist()
+    return {row["alert_id"] for row in rows if row["modules"] == [WITHDRAWN]}
 
 
 def first_ingested(lake: Lake, night: str) -> datetime | None:

@@ -29,6 +29,7 @@ ORDER = (
     "archive",
     "verify_archive",
     "summarise",
+    "validate_archive",
     "publish",
 )
 """The stages of the chain, first to last."""
@@ -88,12 +89,36 @@ def night_state(lake: Lake, night: str) -> NightState | None:
     return NightState(row["state"], row["time"], row["stage"], row["by"], row["reason"])
 
 
+def open_hold(lake: Lake, night: str) -> NightState | None:
+    """Give the hold of a night that nobody has ended; None if there is none.
+
+    A hold ends when its own stage passes, or when a person releases it. A late alert that takes the night back to
+    closing, a failure of another stage, and a person who abandons the night do not end it.
+    """
+    hold: NightState | None = None
+    for row in lake.read("nights", [night]).sort_by("time").to_pylist():
+        if row["state"] == "held":
+            hold = NightState(row["state"], row["time"], row["stage"], row["by"], row["reason"])
+        elif hold is not None and row["state"] == "closed" and row["stage"] == hold.stage:
+            hold = None
+    return hold
+
+
 def was_archived(lake: Lake, night: str) -> bool:
     """Tell whether a night has ever been archived, whatever it is now."""
     return "archived" in lake.read("nights", [night], columns=["state"]).column("state").to_pylist()
 
 
-def set_state(lake: Lake, night: str, state: str, stage: str, reason: str, now: datetime, by: str = "nightly") -> bool:
+def set_state(
+    lake: Lake,
+    night: str,
+    state: str,
+    stage: str,
+    reason: str,
+    now: datetime,
+    by: str = "nightly",
+    again: bool = False,
+) -> bool:
     """Record a transition; nothing is written if the night is in that state already.
 
     Parameters
@@ -108,16 +133,18 @@ def set_state(lake: Lake, night: str, state: str, stage: str, reason: str, now: 
         See :class:`NightState`.
     now : datetime
         The present time (UTC).
+    again : bool
+        Write it even so: another stage says it, or another person.
 
     Returns
     -------
     bool
-        Whether the state changed.
+        Whether it was written.
     """
     if state not in STATES:
         raise ValueError(f"{state!r} is not a state of a night")
     present = night_state(lake, night)
-    if present is not None and present.state == state:
+    if present is not None and present.state == state and not again:
         return False
     # Never before the last transition, even if the clock went back: the newest row is the state.
     time = now if present is None else max(now, present.time + timedelta(microseconds=1))

@@ -10,17 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 from fink_lib.nightly.ledger import night_ledger
+from fink_lib.nightly.ledger_page import ledger_page
 from fink_lib.nightly.stage import NightContext, Verdict
 from fink_lib.runtime.files import write_json
 
 
 def reconcile(context: NightContext) -> Verdict:
-    """Compute all equations and keep them in ``ledger.json`` of the night's reports."""
+    """Compute all equations and keep them in ``ledger.json`` and ``ledger.html`` of the night's reports."""
     ledger = _ledger(context)
     if not ledger["closed"] and (found := _settle(context)):
         context.progress(f"{found} messages of a stage that died are recorded now")
         ledger = _ledger(context)
     write_json(context.report_dir / "ledger.json", ledger)
+    (context.report_dir / "ledger.html").write_text(ledger_page(ledger), encoding="utf-8")
     details = {"closed": ledger["closed"], "ledger": ledger}
     if ledger["closed"]:
         return Verdict(True, f"the ledger of night {context.night} closes", details)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from fink_lib.errors import ConfigError, TransientError
 from fink_lib.lake import open_lake
-from fink_lib.nightly.nights import ORDER, check_night, night_state, set_state
-from fink_lib.nightly.stage import NightContext, Verdict, keep_verdict, night_lock, refusal
+from fink_lib.nightly.nights import ORDER, check_night, night_state, open_hold, set_state
+from fink_lib.nightly.replay.record import PROMOTING, read_replay
+from fink_lib.nightly.stage import DISCARD, PROMOTE, NightContext, Verdict, keep_verdict, night_lock, refusal
 
 if TYPE_CHECKING:
     from fink_lib.config import Settings
@@ -28,14 +29,19 @@ FUNCTIONS = {
     "archive": "fink_lib.nightly.archive:archive",
     "verify_archive": "fink_lib.nightly.archive:verify_archive",
     "summarise": "fink_lib.nightly.summarise:summarise",
+    "validate_archive": "fink_lib.nightly.validate:validate_archive",
     "publish": "fink_lib.nightly.publish:publish",
     "heal": "fink_lib.nightly.heal:heal",
     "tables": "fink_lib.nightly.archive:tables",
+    "promote": "fink_lib.nightly.replay.promote:promote",
+    "discard": "fink_lib.nightly.replay.promote:discard",
     "healable": "fink_lib.nightly.heal:healable",
+    "reopenable": "fink_lib.nightly.reopen:reopenable",
+    "holding": "fink_lib.nightly.decisions:holding",
 }
 """Where each stage is; a process imports only the one it runs."""
 
-LISTS = ("tables", "healable")
+LISTS = ("tables", "healable", "reopenable", "holding")
 """Stages that only look: they take no lock and leave no trace."""
 
 POLL_S = 2.0
@@ -91,7 +97,7 @@ def run_stage(
         return function(context).to_json(stage, night)
     with night_lock(settings, survey, night):
         lake.ensure()
-        refused = refusal(lake, night, stage)
+        refused = _unfinished(settings, survey, night, stage) or refusal(lake, night, stage)
         if refused is not None:
             return refused.to_json(stage, night)
         verdict = _judged(context, stage, function)
@@ -164,8 +170,18 @@ def run_night(
     }
 
 
+def _unfinished(settings: Settings, survey: str, night: str, stage: str) -> Verdict | None:
+    """Keep all stages but its own away from a night whose replay is half promoted."""
+    replay = read_replay(settings, survey, night)
+    if replay is None or replay.state != PROMOTING or stage in (PROMOTE, DISCARD):
+        return None
+    step = f"finish that first: fink replay promote {night}"
+    return Verdict(False, f"the promotion of a replay of night {night} was cut short; {step}")
+
+
 def _judged(context: NightContext, stage: str, function: Callable[[NightContext], Verdict]) -> Verdict:
     """Run a stage; keep its verdict; move the night."""
+    begun_s = time.monotonic()
     try:
         verdict = function(context)
     except (TransientError, ConfigError):
@@ -176,9 +192,10 @@ def _judged(context: NightContext, stage: str, function: Callable[[NightContext]
         raise
     state = verdict.state or _recovered(context, stage, verdict)
     if state:
-        set_state(context.lake, context.night, state, stage, verdict.message, context.now)
+        ends = state == "closed" and _ends_hold(context, stage)
+        set_state(context.lake, context.night, state, stage, verdict.message, context.now, again=ends)
     if not (stage == "verify_archive" and context.table):  # that one keeps a verdict for each table
-        keep_verdict(context, stage, verdict)
+        keep_verdict(context, stage, verdict, time.monotonic() - begun_s)
     return verdict
 
 
@@ -186,7 +203,14 @@ def _recovered(context: NightContext, stage: str, verdict: Verdict) -> str:
     """Give ``closed`` if the stage at which the night failed or was held has passed now."""
     present = night_state(context.lake, context.night)
     stuck = present is not None and present.state in ("failed", "held") and present.stage == stage
-    return "closed" if verdict.ok and stuck and stage != "close_night" else ""
+    free = stuck or (present is not None and present.state == "closed" and _ends_hold(context, stage))
+    return "closed" if verdict.ok and free and stage != "close_night" else ""
+
+
+def _ends_hold(context: NightContext, stage: str) -> bool:
+    """Tell whether a night is held at this stage, whatever has happened to its state since."""
+    hold = open_hold(context.lake, context.night)
+    return hold is not None and hold.stage == stage
 
 
 def _load(place: str) -> Callable[[NightContext], Verdict]:

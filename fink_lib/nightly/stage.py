@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fink_lib.nightly.nights import ORDER, NightState, night_state
+from fink_lib.nightly.nights import ORDER, NightState, night_state, open_hold
 from fink_lib.runtime.files import read_json, write_json
 from fink_lib.runtime.lock import FileLock
 
@@ -25,6 +25,15 @@ LOCK_WAIT_S = 2.0
 
 HEAL = "heal"
 """A stage apart from the chain: it may come at any time after a night was closed."""
+
+REPLAY = "replay"
+"""What makes a night again beside the live one; its rows in the ledger are promotions."""
+
+PROMOTE, DISCARD = "promote", "discard"
+"""What becomes of a replay."""
+
+WITHDRAWN = "withdrawn"
+"""Stands for a module in table ``healed``: a promoted replay has taken the alert out of ``science``."""
 
 SELECT = "select"
 """The stage that sends what the filters of the night choose."""
@@ -117,10 +126,10 @@ def read_verdict(context: NightContext, stage: str, table: str = "") -> dict[str
     return read_json(verdict_path(context.settings, context.survey.name, context.night, stage, table))
 
 
-def keep_verdict(context: NightContext, stage: str, verdict: Verdict) -> None:
-    """Keep a verdict for later stages and for people."""
+def keep_verdict(context: NightContext, stage: str, verdict: Verdict, took_s: float = 0.0) -> None:
+    """Keep a verdict, and how long it took to find it, for later stages and for people."""
     path = verdict_path(context.settings, context.survey.name, context.night, stage, context.table)
-    write_json(path, verdict.to_json(stage, context.night))
+    write_json(path, verdict.to_json(stage, context.night) | {"took_s": round(took_s, 3)})
 
 
 def refusal(lake: Lake, night: str, stage: str) -> Verdict | None:
@@ -134,6 +143,10 @@ def refusal(lake: Lake, night: str, stage: str) -> Verdict | None:
         return None
     if stage == HEAL:
         return None if may_heal(present) else Verdict(False, _no_healing(night, present))
+    if stage == DISCARD:
+        return None
+    if stage == PROMOTE:
+        return None if may_promote(present) else Verdict(False, _no_promotion(night, present))
     if present is None or present.state in ("live", "closing"):
         what = present.state if present else "live"
         return Verdict(False, f"night {night} is {what}; {stage} waits until close_night has closed it")
@@ -144,6 +157,9 @@ def refusal(lake: Lake, night: str, stage: str) -> Verdict | None:
     if present.state in ("failed", "held") and ORDER.index(present.stage) < ORDER.index(stage):
         step = "run it again" if present.state == "failed" else "release, replay or abandon the night"
         return Verdict(False, f"night {night} is {present.state} at {present.stage} ({present.reason}); {step} first")
+    hold = open_hold(lake, night)  # late alerts change the state of a night that is held; they do not release it
+    if hold is not None and ORDER.index(hold.stage) < ORDER.index(stage):
+        return Verdict(False, f"night {night} is held at {hold.stage} ({hold.reason}); release or abandon it first")
     return None
 
 
@@ -152,6 +168,17 @@ def may_heal(present: NightState | None) -> bool:
     if present is None:
         return False
     return present.state in ("closed", "archived") or (present.state == "failed" and present.stage in AFTER_HEALING)
+
+
+def may_promote(present: NightState | None) -> bool:
+    """Tell whether a replay may take the place of a night: one that may be healed, or that waits for a person."""
+    return may_heal(present) or (present is not None and present.state == "held")
+
+
+def _no_promotion(night: str, present: NightState | None) -> str:
+    state = present.state if present else "live"
+    why = f" at {present.stage} ({present.reason})" if present and state == "failed" else ""
+    return f"night {night} is {state}{why}; a replay is promoted when its night is closed, held or archived"
 
 
 def _no_healing(night: str, present: NightState | None) -> str:

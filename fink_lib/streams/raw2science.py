@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from fink_lib import __version__
 from fink_lib.errors import TransientError
 from fink_lib.lake import open_lake
 from fink_lib.lake.lake import conform
+from fink_lib.lake.patch import rewritten
 from fink_lib.lake.tables import PARTITION, PROCESS, UTC_US
 from fink_lib.runtime.failpoints import failpoint
 from fink_lib.science import load_modules
@@ -88,6 +90,8 @@ class Raw2Science:
         if self._seen is None:
             raise RuntimeError("the stage was not opened")
         pieces = pieces_of(files_of(frame), PIECE_ROWS)
+        for night in {piece.night for piece in pieces}:
+            self._seen.renew(night, partial(rewritten, batch.lake, night))
         verdicts = decide(self._earlier.missing(read_origins(batch.lake, pieces)), self._seen)
         staying, leaving = verdicts.staying, verdicts.leaving
         total = Share()

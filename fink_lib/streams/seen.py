@@ -71,6 +71,22 @@ class SeenIds:
     def __init__(self, load: Callable[[str], tuple[Ids, Origins]]) -> None:
         self._load = load
         self._nights: dict[str, NightIds] = {}
+        self._numbers: dict[str, int] = {}
+
+    def renew(self, night: str, number: Callable[[int], int]) -> None:
+        """Forget a night whose rows were made anew since it was loaded: a replay may have brought in other alerts.
+
+        Parameters
+        ----------
+        night : str
+            ``YYYYMMDD``.
+        number : callable
+            Takes how often the night had been made anew when it was asked last, and gives how often it has been now.
+        """
+        before = self._numbers.get(night, 0)
+        self._numbers[night] = number(before)
+        if self._numbers[night] != before:
+            self._nights.pop(night, None)
 
     def night(self, night: str) -> NightIds:
         """Give the ids of a night."""

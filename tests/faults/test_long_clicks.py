@@ -28,10 +28,12 @@ TASKS = (
     "reconcile",
     "compact",
     "validate",
+    "decide_night",
     "select",
     "archive",
     "verify_archive",
     "summarise",
+    "validate_archive",
     "publish",
 )
 LIMITS = """

@@ -14,6 +14,8 @@ from fink_lib.lake import open_lake
 from fink_lib.transfer import life, topics
 from fink_lib.transfer.job import JobStore
 from tests.airflow_rest import AirflowRest, eventually
+from tests.unit.api.community import header
+from tests.unit.api.conftest import serving
 from tests.unit.transfer.nights import FIRST, NIGHTS, add_nights
 
 pytestmark = pytest.mark.timeout(300)
@@ -39,3 +41,26 @@ def test_airflow_does_what_was_submitted(airflow: Settings, capsys: pytest.Captu
     eventually("the run ends well", lambda: rest.run_state("ops_transfer", run_id) == "success")
     life.cancel(airflow, job["id"], datetime.now(UTC))
     assert JobStore(airflow.home).find(job["id"]).topics_gone
+
+
+@pytest.mark.usefixtures("kafka")
+def test_airflow_does_what_was_asked_for_through_the_api(airflow: Settings) -> None:
+    lake = open_lake(airflow, "ztf")
+    lake.ensure()
+    if FIRST not in lake.nights("science"):
+        add_nights(lake)
+    rest = AirflowRest(airflow)
+    eventually("the DAG is parsed", lambda: "ops_transfer" in rest.dags())
+    head = header(airflow, "ann", ["transfer"])
+    with serving(airflow) as client:
+        asked = {"nights": NIGHTS, "content": "light", "conditions": "roid = 1"}
+        made = client.post("/api/v1/transfers", json=asked, headers=head)
+        assert made.status_code == 202, made.text
+        path = f"/api/v1/transfers/{made.json()['id']}"
+        eventually("the transfer is done", lambda: client.get(path).json()["state"] == "done")
+        job = client.get(path).json()
+        assert job["sent"] == job["expected"] == 24
+        assert sum(topics.ends(airflow.kafka, job["topic"], airflow.kafka.partitions)) == 24
+        gone = client.post(f"{path}/cancel", headers=head).json()
+        assert (gone["state"], bool(gone["topics_gone"])) == ("cancelled", True)
+        assert not topics.exist(airflow.kafka, [job["topic"]])

@@ -14,7 +14,6 @@ import pytest
 from fink_lib.config import project_root
 from tests.stack_services import write_home
 
-
 # Airflow imports a test client of Starlette, which wants another package.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx`")
 

@@ -12,8 +12,11 @@ import pytest
 from deltalake import DeltaTable
 
 from fink_lib.lake import Lake
+from fink_lib.lake import lake as lake_module
 from fink_lib.lake.lake import conform
+from fink_lib.lake.patch import patch_rows
 from fink_lib.surveys import get_survey
+from tests.night_rows import NIGHT, science_rows
 
 
 @pytest.fixture
@@ -175,3 +178,45 @@ def test_a_table_whose_log_was_cleaned_up_is_written_on(lake):
     assert lake.append("rejected", rows, "stage.g1", 2)
     assert not lake.append("rejected", rows, "stage.g1", 2)
     assert lake.read("rejected").num_rows == 2
+
+
+def test_an_append_stays_though_the_rows_of_its_night_are_rewritten_at_that_moment(lake, monkeypatch):
+    lake.append("science", science_rows(lake, 3))
+    values = pa.table({"candid": [1, 2, 3], "agn_score": [0.5] * 3})
+    original, passed = lake_module._holds, []
+
+    def meanwhile(*asked):
+        found = original(*asked)
+        if not passed:
+            passed.append(asked)
+            # another thread, so that this one's own handle of the table stays as it was
+            writer = threading.Thread(target=patch_rows, args=(lake, "science", NIGHT, "candid", values))
+            writer.start()
+            writer.join()
+        return found
+
+    rows = science_rows(lake, 1, seed=9, first_id=70)
+    files = lake.write_files("science", rows)
+    monkeypatch.setattr(lake_module, "_holds", meanwhile)
+    assert lake.commit("science", files, "a stream", 4)
+    assert not lake.commit("science", files, "a stream", 4)
+    stored = lake.read("science", [NIGHT], ["candid", "agn_score"]).sort_by("candid").to_pylist()
+    assert [row["candid"] for row in stored] == [1, 2, 3, 70]
+    assert [row["agn_score"] for row in stored[:3]] == [0.5] * 3
+
+
+def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(tmp_path):
+    lake = Lake(str(tmp_path / "lake"), get_survey("ztf"))
+    uri, whole = lake.uri("night_summary"), lake.schema("night_summary")
+    Path(uri).mkdir(parents=True)
+    known = ("basic", "class", "filters", "versions", "computed", "night")
+    DeltaTable.create(uri, pa.schema([field for field in whole if field.name in known]), partition_by=["night"])
+    old = pa.Table.from_pylist([{"basic": [("raw", 1)], "night": "20200101"}], schema=whole).select(known)
+    lake.append("night_summary", old)
+    for _ in range(2):
+        lake.ensure()
+    new = {"basic": [("raw", 2)], "latency": [("sent_s.p50", 3.0)], "night": "20200102"}
+    lake.replace_night("night_summary", "20200102", pa.Table.from_pylist([new], schema=whole))
+    rows = {row["night"]: row for row in lake.read("night_summary").to_pylist()}
+    assert rows["20200101"]["basic"] == [("raw", 1)] and rows["20200101"]["latency"] is None
+    assert rows["20200102"]["latency"] == [("sent_s.p50", 3.0)]

@@ -111,7 +111,7 @@ def disturbed(
 
 
 # After a file is written, and between the look at the table and the commit.
-PLACES = pytest.mark.parametrize("place", ["write_anew", "_removal"])
+PLACES = pytest.mark.parametrize("place", ["write_anew", "removal"])
 
 
 @PLACES

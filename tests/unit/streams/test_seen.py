@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fink_lib.streams.seen import MOST_RUNS, NightIds, first_of_each, origin_of
+from fink_lib.streams.seen import MOST_RUNS, NightIds, SeenIds, first_of_each, origin_of
 
 
 def arrays(pairs):
@@ -42,3 +42,17 @@ def test_agrees_with_a_plain_dictionary(batches, asked):
     expected = [i in plain and plain[i] != place for i, place in asked]
     assert night.elsewhere(*arrays(asked)).tolist() == expected
     assert len(night) == len(plain)
+
+
+def test_a_night_that_was_made_anew_is_loaded_again():
+    loads = []
+
+    def load(night):
+        loads.append(night)
+        return np.array([len(loads)], np.int64), np.array([7], np.uint64)
+
+    seen = SeenIds(load)
+    for number, expected in ((0, 1), (0, 1), (2, 2), (2, 2), (3, 3)):
+        seen.renew("20240312", lambda before, number=number: number)
+        assert seen.night("20240312").elsewhere(np.array([expected]), np.array([8], np.uint64)).all()
+        assert len(loads) == expected
