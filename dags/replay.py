@@ -88,8 +88,8 @@ with DAG(
         stage="promote",
         night=NIGHT,
         pool="spark_local",
-        doc_md="**Does**: lets the replay stand for the night, tells users, and runs the night's stages from `compact` "
-        "on.\n\n**Fails** when Kafka or HBase is away, or a stage refuses the night. **Press**: *Clear*; it goes on.",
+        doc_md="**Does**: lets the replay stand for the night, tells users, reconciles, and runs the stages from "
+        "`compact` on.\n\n**Fails** when Kafka or HBase is away, or a stage refuses the night. **Press**: *Clear*; it goes on.",
     )
     discarded = NightStage(
         task_id="discard_replay",

@@ -98,6 +98,10 @@ class DecideNight(ProcessOperator, HITLBranchOperator):
         user = event.get("responded_by_user") or {}
         by = str(given.get("name") or "").strip() or str(user.get("name") or user.get("id") or "")
         reason = str(given.get("reason") or "").strip()
+        told = self._look()
+        if not told["held"]:  # somebody has decided from a terminal meanwhile
+            self.log.info("%s by %s changes nothing: %s", answer, by, told["message"])
+            return self._go_on(context, told)
         if not by or not reason:
             return self._ask_or_go_on(context, f"{answer} takes a name and a reason. ")
         self.log.info("%s by %s: %s", answer, by, reason)
@@ -110,20 +114,27 @@ class DecideNight(ProcessOperator, HITLBranchOperator):
             return self.do_branch(context, None)
         return super().execute_complete(context, event)
 
-    def _ask_or_go_on(self, context: Any, before: str = "") -> Any:
+    def _look(self) -> dict[str, Any]:
+        """Ask the broker about the night."""
         with tempfile.TemporaryDirectory(prefix="fink-verdict-") as folder:
             file = Path(folder) / "verdict.json"
             code = self.run_process(stage_command(self.survey, "holding", self.night, file))
-            told = judge("holding", self.night, code, read_json(file))
-        self.log.info(told["message"])
-        if told["held"]:
-            self.subject = f"{before}Night {self.night} of {self.survey} is held"
-            sentences = told["sentences"] or [told["message"]]
-            docs = f"{self.reports_url}/{self.survey}/{self.night}/data_docs/index.html"
-            self.body = BODY.format(sentences="\n".join(f"- {one}" for one in sentences), docs=docs)
-            self._tell(context, sentences)
-            return super().execute(context)  # parks the task
+            return judge("holding", self.night, code, read_json(file))
+
+    def _go_on(self, context: Any, told: dict[str, Any]) -> Any:
         return self.do_branch(context, None if told["state"] == "abandoned" else self.follow)
+
+    def _ask_or_go_on(self, context: Any, before: str = "") -> Any:
+        told = self._look()
+        self.log.info(told["message"])
+        if not told["held"]:
+            return self._go_on(context, told)
+        self.subject = f"{before}Night {self.night} of {self.survey} is held"
+        sentences = told["sentences"] or [told["message"]]
+        docs = f"{self.reports_url}/{self.survey}/{self.night}/data_docs/index.html"
+        self.body = BODY.format(sentences="\n".join(f"- {one}" for one in sentences), docs=docs)
+        self._tell(context, sentences)
+        return super().execute(context)  # parks the task
 
     def _tell(self, context: Any, sentences: list[str]) -> None:
         """Tell people, once for each reason to hold the night."""

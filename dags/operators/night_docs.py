@@ -73,8 +73,8 @@ this task runs; it is set free when it passes.
 selected, archived or published.
 
 **Press**: *Required actions* on this task; read the sentences and the Data Docs, choose *Release*, *Replay* or
-*Abandon*, give a reason. `fink night release NIGHT --reason …`, `recheck`, `abandon` do the same; *Clear* this task
-then, and it goes on.
+*Abandon*, give a reason. `fink night release NIGHT --reason …`, `recheck`, `abandon` do the same; answer here too
+then, whatever you choose: the task sees what was decided, and goes on.
 
 **Do not** mark it as success: the stages after it refuse a night that is held.
 """,

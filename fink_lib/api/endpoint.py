@@ -164,6 +164,8 @@ class Endpoint:
 
     def _responses(self) -> dict[str, Any]:
         shape: dict[str, Any] = {"type": "array", "items": {"type": "object"}} if self.tabular else {}
+        if any(argument.name == "schema" for argument in self.arguments):
+            shape = {"anyOf": [shape, {"type": "object"}]}  # the columns of the table in its place
         if self.tabular:
             content: dict[str, Any] = {form.media_type: {"schema": {}} for form in FORMATS.values()}
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ def find_format(name: str) -> Format:
 def write_json(table: pa.Table) -> bytes:
     """Write rows as a JSON list of records; ids stay whole numbers, missing values are null."""
     names = table.column_names
-    columns = [column.to_pylist() for column in _as_text_numbers(table).columns]
+    # a 32-bit float is widened when it becomes a Python number
+    columns = [_written(column).to_pylist() for column in table.columns]
     records = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     return json.dumps(records, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -79,7 +81,8 @@ def write_arrow(table: pa.Table) -> bytes:
 def write_votable(table: pa.Table) -> bytes:
     """Write rows as a VOTable 1.4 (one resource with one table); a missing value is an empty cell."""
     fields, columns = [], []
-    for name, column in zip(table.column_names, _flat(_as_text_numbers(table)).columns, strict=True):
+    for name, column in zip(table.column_names, _flat(table).columns, strict=True):
+        column = _written(column)
         datatype, write = _votable_type(column.type)
         fields.append(f"<FIELD ID={quoteattr(_xml_id(name))} name={quoteattr(name)} {datatype}/>")
         columns.append(["<TD/>" if value is None else f"<TD>{write(value)}</TD>" for value in column.to_pylist()])
@@ -124,8 +127,11 @@ def _flat(table: pa.Table) -> pa.Table:
 
 
 def _widen(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_floating(column.type):
-        return column.cast(pa.float64())
+    return column.cast(pa.float64()) if pa.types.is_floating(column.type) else _written(column)
+
+
+def _written(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write times as ISO text; everything else stays."""
     if pa.types.is_temporal(column.type):
         return pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ")
     return column
@@ -135,7 +141,8 @@ def without_nan(table: pa.Table) -> pa.Table:
     """Turn every value that is not a finite number into a missing one."""
     columns = []
     for column in table.columns:
-        if pa.types.is_floating(column.type):
+        # the sum of finite numbers is finite, unless it overflows: then it costs another look and no more
+        if pa.types.is_floating(column.type) and not math.isfinite(pc.sum(column, min_count=0).as_py()):
             column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
         columns.append(column)
     return pa.table(columns, names=table.column_names)

@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyarrow.fs import FileSystem, LocalFileSystem
 
+from fink_lib.api.row_groups import RowGroups
 from fink_lib.archive.tables import Stored
 from fink_lib.lake import Lake
 from fink_lib.lake.tables import PARTITION
@@ -92,6 +92,7 @@ class LiveAlerts:
     _seen: float = field(default=float("-inf"), init=False)
     _without: frozenset[str] = field(default=frozenset(), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _groups: RowGroups = field(default_factory=RowGroups, init=False)
 
     def find(self, choose: Choice, columns: Collection[str] | None, without: Collection[str] = ()) -> pa.Table:
         """Read some alerts.
@@ -113,6 +114,10 @@ class LiveAlerts:
         stored = [column for column in self.stored if columns is None or column.name in columns]
         return self._find(choose, without, [column.path for column in stored], lambda rows: self._columns(rows, stored))
 
+    def count(self, choose: Choice, without: Collection[str] = ()) -> int:
+        """Count the rows of a choice without reading any."""
+        return len(choose(self._whole(self.blocks(without))))
+
     def science(self, choose: Choice, paths: Sequence[Path], without: Collection[str] = ()) -> pa.Table:
         """Read some alerts as ``science`` has them, as far as some fields go.
 
@@ -128,8 +133,7 @@ class LiveAlerts:
     def _find(self, choose: Choice, without: Collection[str], paths: Sequence[Path], shape: Shape) -> pa.Table:
         for last_try in (False, True):
             blocks = self.blocks(without, at_once=last_try)
-            whole = pa.concat_tables([self._none(), *(block.rows for block in blocks)])
-            rows = choose(whole)
+            rows = choose(self._whole(blocks))
             try:
                 return self._read(blocks, rows, paths, shape)
             except FileNotFoundError:  # compacted and cleaned up between the two steps
@@ -166,7 +170,7 @@ class LiveAlerts:
         """Read what is kept of a file."""
         columns = [column for column in self.stored if column.name in INDEX]
         with self._open(path) as parquet:
-            rows = parquet.read(columns=_leaves(parquet, [column.path for column in columns]))
+            rows = parquet.read(columns=list(_leaves(parquet, [column.path for column in columns])))
         kept = self._columns(rows, columns)
         return kept.select(INDEX).append_column(NIGHT, pa.array([night] * rows.num_rows, pa.string())).combine_chunks()
 
@@ -193,20 +197,26 @@ class LiveAlerts:
     def _rows(self, path: str, rows: Ints, paths: Sequence[Path]) -> pa.Table:
         """Read some rows of a file, in the given order, from the parts of the file that hold one."""
         with self._open(path) as parquet:
-            leaves = _leaves(parquet, paths)
             lengths = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
             ends = np.cumsum(lengths)
             groups = np.searchsorted(ends, rows, side="right")
-            chosen = np.unique(groups)
-            read = parquet.read_row_groups(chosen.tolist(), columns=leaves)
-            # where the groups that were read begin, in the file and in what was read
-            before = ends - lengths
-            begins = np.zeros(len(lengths), np.int64)
-            begins[chosen] = np.concatenate(([0], np.cumsum([lengths[group] for group in chosen])[:-1]))
-            return read.take(pa.array(rows - before[groups] + begins[groups]))
+            leaves = _leaves(parquet, paths)
+            parts, places = [], []
+            for group in np.unique(groups).tolist():
+                mine = np.flatnonzero(groups == group)
+                places.append(mine)
+                read = self._groups.get((path, group, leaves), partial(parquet.read_row_group, group, list(leaves)))
+                parts.append(read.take(pa.array(rows[mine] - (ends[group] - lengths[group]))))
+            order = np.empty(len(rows), np.int64)
+            order[np.concatenate(places)] = np.arange(len(rows))
+            return pa.concat_tables(parts).take(pa.array(order))
 
+    def _whole(self, blocks: Sequence[Block]) -> pa.Table:
+        return pa.concat_tables([self._none, *(block.rows for block in blocks)])
+
+    @cached_property
     def _none(self) -> pa.Table:
-        """Give the index of no alerts."""
+        """The index of no alerts."""
         columns = [column for column in self.stored if column.name in INDEX]
         none = self._columns(self.lake.schema("science").empty_table(), columns).select(INDEX)
         return none.append_column(NIGHT, pa.array([], pa.string()))
@@ -221,31 +231,34 @@ class LiveAlerts:
     def _columns(self, rows: pa.Table, stored: list[Stored]) -> pa.Table:
         """Give rows of ``science`` under the names of the API; what a file is too old to have is null."""
         schema = self.lake.schema("science")
+        fields = _fields(rows, {column.path[0] for column in stored if len(column.path) > 1})
         columns, names = [], []
         for column in stored:
             kind = schema.field(column.path[0]).type
             for name in column.path[1:]:
                 kind = kind.field(name).type
-            columns.append(_at(rows, column.path, kind))
+            values = fields.get(column.path)
+            values = pa.nulls(rows.num_rows, kind) if values is None else values
+            columns.append(values if values.type == kind else values.cast(kind))
             names.append(column.name)
         return pa.table(columns, names=names)
 
 
-def _at(rows: pa.Table, path: Sequence[str], kind: pa.DataType) -> pa.ChunkedArray:
-    if path[0] not in rows.column_names:
-        return pa.chunked_array([pa.nulls(rows.num_rows, kind)])
-    values = rows.column(path[0])
-    for name in path[1:]:
-        if values.type.get_field_index(name) < 0:
-            return pa.chunked_array([pa.nulls(rows.num_rows, kind)])
-        values = pc.struct_field(values, name)  # a field of a null struct comes out null
-    return values if values.type == kind else values.cast(kind)
+def _fields(rows: pa.Table, records: Collection[str]) -> dict[Path, pa.Array | pa.ChunkedArray]:
+    """Give every column by its path, and every field of some records; a field of a null record is null."""
+    found: dict[Path, pa.Array | pa.ChunkedArray] = {}
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        found[(name,)] = column
+        if name in records:
+            whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+            found |= {(name, field.name): values for field, values in zip(column.type, whole.flatten(), strict=True)}
+    return found
 
 
-def _leaves(parquet: pq.ParquetFile, paths: Sequence[Path]) -> list[str]:
+def _leaves(parquet: pq.ParquetFile, paths: Sequence[Path]) -> tuple[str, ...]:
     """Name the columns of a file that hold some fields; records are read field by field."""
-    columns = tuple(parquet.schema.column(place).path for place in range(len(parquet.schema)))
-    return list(_leaves_of(columns, tuple(paths)))
+    schema = parquet.schema  # made anew each time it is asked for
+    return _leaves_of(tuple(schema.column(place).path for place in range(len(schema))), tuple(paths))
 
 
 @lru_cache(maxsize=256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,10 +26,16 @@ class Remembered(Generic[T]):
     read: Callable[[], T]
     kept_s: float
     _last: tuple[float, T] | None = field(default=None, init=False)
+    _reading: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def get(self) -> T:
         """Give it."""
         now_s = time.monotonic()
-        if self._last is None or now_s - self._last[0] > self.kept_s:
-            self._last = (now_s, self.read())
-        return self._last[1]
+        last = self._last
+        if last is not None and now_s - last[0] <= self.kept_s:
+            return last[1]
+        with self._reading:  # one reads, the others wait for what it finds
+            last = self._last
+            if last is None or now_s - last[0] > self.kept_s:
+                self._last = last = (now_s, self.read())
+            return last[1]

@@ -25,6 +25,10 @@ LONGEST_S = 10.0
 MOST_SCANNED = 100_000
 """Bounds of one request's look into one table; an answer that ends there says where to go on."""
 
+LEAST_CHUNK_ROWS = 50
+MOMENT_DAYS = 1e-6
+"""Less than the time between two exposures, more than the precision of a row key."""
+
 PIXEL_TABLE = "ztf.pixel128"
 Test = Callable[[pa.Table], npt.NDArray[np.bool_]]
 """Tells of each row of a table of served columns whether it is wanted."""
@@ -123,7 +127,8 @@ def archived_newest(
         parts.append(reader.decode([], needed))
         for scan in scans:
             kept, scanned = 0, 0
-            for chunk in _chunks(reader, scan, most, needed):
+            size = min(max(most + 1, LEAST_CHUNK_ROWS), CHUNK_ROWS)
+            for chunk in _chunks(reader, scan, size, needed):
                 scanned += chunk.num_rows
                 passed = _of_nights(stores.lake.survey, chunk, nights)
                 if test is not None:
@@ -132,15 +137,18 @@ def archived_newest(
                 kept += passed.num_rows
                 if scan.timed and kept > most:
                     break
-                if scanned >= MOST_SCANNED or time.monotonic() > end_s:
-                    last_jd = float(chunk.column(ORDER[0])[-1].as_py())
-                    resume_jd = last_jd if resume_jd is None else max(last_jd, resume_jd)
+                if chunk.num_rows == size and (scanned >= MOST_SCANNED or time.monotonic() > end_s):
+                    if scan.timed:
+                        # alerts of one exposure share their time, and some of the last one may not be read yet
+                        last_jd = float(chunk.column(ORDER[0])[-1].as_py()) + MOMENT_DAYS
+                        resume_jd = last_jd if resume_jd is None else max(last_jd, resume_jd)
+                    kept += 1  # there may be more
                     break
             total += kept
     return Archived(pa.concat_tables(parts, promote_options="permissive"), total, resume_jd)
 
 
-def _chunks(reader: ArchiveReader, scan: Scan, most: int, needed: Collection[str] | None) -> Iterator[pa.Table]:
+def _chunks(reader: ArchiveReader, scan: Scan, size: int, needed: Collection[str] | None) -> Iterator[pa.Table]:
     return reader.read(
         *scan.values,
         low=scan.low_jd,
@@ -148,7 +156,7 @@ def _chunks(reader: ArchiveReader, scan: Scan, most: int, needed: Collection[str
         begins=scan.begins,
         newest_first=scan.timed,
         columns=needed,
-        chunk=min(max(most + 1, 50), CHUNK_ROWS),
+        chunk=size,
     )
 
 

@@ -97,7 +97,7 @@ def find_newest(stores: Stores, search: Search, most: int, needed: Collection[st
         resume_jd = old.resume_jd
     table = newest_first(parts)
     if resume_jd is not None:
-        # behind this time the archive was not read, so the lake must not go farther either
+        # before this time the archive was not read, so the lake must not go farther either
         seen = pc.greater_equal(table.column("i:jd"), resume_jd)
         table = table.filter(seen)
     cut = table.slice(0, most)

@@ -43,7 +43,11 @@ public class CreateTables {
                     }
                 }
                 byte[][] regions = splits.isEmpty() ? null : splits.toArray(new byte[0][]);
-                begun.add(admin.createTableAsync(table.build(), regions));
+                try {
+                    begun.add(admin.createTableAsync(table.build(), regions));
+                } catch (TableExistsException made) {
+                    // by another process, since it was looked for
+                }
             }
             for (Future<Void> one : begun) {
                 try {

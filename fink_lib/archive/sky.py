@@ -23,18 +23,62 @@ FINE_RADIUS_DEG = 0.1
 LEAST_RADIUS_DEG = 1e-6
 
 Ints = npt.NDArray[np.int64]
+_FACE_ROW = np.array([2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4])
+_FACE_COLUMN = np.array([1, 3, 5, 7, 0, 2, 4, 6, 1, 3, 5, 7])
+"""Where the lowest corner of each base pixel lies: ring and longitude, in units of the base pixel."""
 
 
 def pixel_of(ra_deg: npt.NDArray[np.float64], dec_deg: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
-    """Give the pixel (RING, nside 128) and the part of it (0 to 63) of each position (deg)."""
-    from astropy import units as u
-    from astropy.coordinates import Latitude, Longitude
-    from cdshealpix import nested
+    """Give the pixel (RING, nside 128) and the part of it (0 to 63) of each position (deg).
 
-    if not len(ra_deg):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    places = Longitude(np.mod(ra_deg, 360.0), u.deg), Latitude(dec_deg, u.deg)
-    return _ring(nested.lonlat_to_healpix(*places, FINE_DEPTH, num_threads=1))
+    The formulas are those of Gorski et al. 2005, ApJ 622, 759. They stand here because the libraries that have them
+    take a second to load, in every worker of every night.
+    """
+    face, x, y = _face_place(np.asarray(ra_deg, float), np.asarray(dec_deg, float))
+    width = FINE_DEPTH - DEPTH
+    part = np.zeros(len(face), np.int64)
+    for bit in range(width):
+        part |= (x >> bit & 1) << 2 * bit | (y >> bit & 1) << 2 * bit + 1
+    return _ring_of(face, x >> width, y >> width), part
+
+
+def _face_place(ra_deg: npt.NDArray[np.float64], dec_deg: npt.NDArray[np.float64]) -> tuple[Ints, Ints, Ints]:
+    """Give the base pixel of each position and its place inside, in fine pixels."""
+    side = 1 << FINE_DEPTH
+    z, quarter = np.sin(np.radians(dec_deg)), np.mod(ra_deg, 360.0) / 90.0
+    quarter = np.where(quarter >= 4.0, 0.0, quarter)
+    # Around the equator: lines that rise and lines that fall.
+    rising, falling = side * (0.5 + quarter) - side * z * 0.75, side * (0.5 + quarter) + side * z * 0.75
+    down, up = np.floor(rising).astype(np.int64), np.floor(falling).astype(np.int64)
+    first, second = down >> FINE_DEPTH, up >> FINE_DEPTH
+    face = np.where(first == second, first & 3 | 4, np.where(first < second, first & 3, (second & 3) + 8))
+    x, y = up & side - 1, side - 1 - (down & side - 1)
+    # Around the poles, with the cosine of the declination: the sine loses its digits there.
+    polar = np.abs(z) > 2 / 3
+    base = np.minimum(quarter.astype(np.int64), 3)
+    inside = quarter - base
+    reach = side * np.cos(np.radians(dec_deg)) / np.sqrt((1 + np.abs(z)) / 3)
+    p = np.minimum((inside * reach).astype(np.int64), side - 1)
+    m = np.minimum(((1 - inside) * reach).astype(np.int64), side - 1)
+    north = z > 0
+    face = np.where(polar, np.where(north, base, base + 8), face)
+    x = np.where(polar, np.where(north, side - 1 - m, p), x)
+    y = np.where(polar, np.where(north, side - 1 - p, m), y)
+    return face, x, y
+
+
+def _ring_of(face: Ints, x: Ints, y: Ints) -> Ints:
+    """Give the RING number (nside 128) of a place inside a base pixel."""
+    row = _FACE_ROW[face] * NSIDE - x - y - 1
+    north, south = row < NSIDE, row > 3 * NSIDE
+    length = np.where(north, row, np.where(south, 4 * NSIDE - row, NSIDE))
+    cap = 2 * NSIDE * (NSIDE - 1)
+    before = np.where(north, 2 * row * (row - 1), cap + (row - NSIDE) * 4 * NSIDE)
+    before = np.where(south, PIXELS - 2 * (length + 1) * length, before)
+    shift = np.where(north | south, 0, row - NSIDE & 1)
+    place = (_FACE_COLUMN[face] * length + x - y + 1 + shift) // 2
+    place = np.where(place > 4 * length, place - 4 * length, place)
+    return before + np.where(place < 1, place + 4 * length, place) - 1
 
 
 def cone_ranges(ra_deg: float, dec_deg: float, radius_deg: float) -> list[tuple[tuple[int, int], tuple[int, int]]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fink_lib.cli.output import progress_lines, show_table
+from fink_lib.cli.replay import run as replay
 from fink_lib.config import load_settings
 from fink_lib.errors import EXIT_FAILED, ConfigError
 
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     commands.command("abandon")(abandon)
     commands.command("summary")(summary)
     commands.command("ledger")(ledger)
+    commands.command("replay")(replay)
     app.add_typer(commands, name="night")
 
 

@@ -11,9 +11,6 @@ from dataclasses import replace
 from fink_lib.archive.tables import ArchiveTable, archive_table, archive_tables, night_tables
 from fink_lib.archive.verify import verify_tables
 from fink_lib.archive.writer import write_tables
-from fink_lib.filters import load_filters
-from fink_lib.filters.night import select_night
-from fink_lib.filters.plan import FilterSet
 from fink_lib.nightly.resolvers import write_resolvers
 from fink_lib.nightly.stage import NightContext, Verdict, keep_verdict, read_verdict
 
@@ -109,6 +106,10 @@ def _selected(context: NightContext, chosen: Sequence[ArchiveTable]) -> dict[str
     names = {name for table in chosen for name in table.filters}
     if not names:
         return {}
+    # Most tasks do without, and it takes a second to load.
+    from fink_lib.filters import FilterSet, load_filters
+    from fink_lib.filters.night import select_night
+
     filters = load_filters(context.survey, ["night"], home=context.settings.home)
     some = FilterSet(tuple(f for f in filters.filters if f.name in names))
     found = select_night(context.lake, context.night, some)

@@ -70,6 +70,12 @@ def committed_number(lake: Lake, night: str) -> int:
     return lake.table("science").transaction_version(writer_of(lake, night)) or 0
 
 
+def next_number(lake: Lake, night: str) -> int:
+    """Give the number of the next healing or promotion: above those that were committed, and those that broke off."""
+    begun = lake.table("healed").transaction_version(writer_of(lake, night)) or 0
+    return 1 + max(begun, committed_number(lake, night))
+
+
 def merge_night(
     context: NightContext, healer: Healer, filters: FilterSet, before_commit: Callable[[], object]
 ) -> Merged:
@@ -128,7 +134,7 @@ def merge_night(
         return merged
     everything = pa.concat_tables(records)
     writer = writer_of(lake, night)
-    number = 1 + (lake.table("healed").transaction_version(writer) or 0)
+    number = next_number(lake, night)
     numbers = pa.array([number] * everything.num_rows, pa.int64())
     lake.append("healed", everything.append_column("number", numbers), writer, number)
     before_commit()

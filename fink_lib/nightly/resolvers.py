@@ -6,6 +6,7 @@ System are those of the night's alerts, and stay: a row is made of its own name 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +19,6 @@ from fink_lib.archive.hbase import HBase
 from fink_lib.archive.journal import clear_ghosts, finish_generation, is_finished, note, open_generation
 from fink_lib.archive.rows import pack_given
 from fink_lib.archive.writer import put_rows
-from fink_lib.science.catalogs.reading import Column, read_sources
-from fink_lib.science.catalogs.sources import file_sha256
 
 if TYPE_CHECKING:
     from fink_lib.archive.tables import ArchiveTable
@@ -30,13 +29,14 @@ SNAPSHOT = "snapshot"
 """Stands for a night in the journal."""
 PART_ROWS = 20_000
 _TEXT, _REAL = pa.string(), pa.float64()
-TNS_COLUMNS = {
-    "fullname": Column(_TEXT, ("fullname", "name_prefix+name", "name"), required=False),
-    "type": Column(_TEXT, ("type", "Obj. Type"), required=False),
-    "redshift": Column(_REAL, ("redshift",), required=False),
-    "internalname": Column(_TEXT, ("internalname", "internal_names"), required=False),
-    "discoverydate": Column(_TEXT, ("discoverydate",), required=False),
+_SPELLINGS = {
+    "fullname": (_TEXT, ("fullname", "name_prefix+name", "name")),
+    "type": (_TEXT, ("type", "Obj. Type")),
+    "redshift": (_REAL, ("redshift",)),
+    "internalname": (_TEXT, ("internalname", "internal_names")),
+    "discoverydate": (_TEXT, ("discoverydate",)),
 }
+"""Columns of a snapshot of the Transient Name Server, and how it may spell them."""
 _DESIGNATION = re.compile(r"^(\d{4})([A-Z]{1,2}\d*)$")
 
 
@@ -78,11 +78,11 @@ def _write_tns(context: NightContext, hbase: HBase, table: ArchiveTable) -> int:
     if not path.exists():
         return 0
     layout = table.layout(context.survey)
-    generation = open_generation(hbase, table.name, SNAPSHOT, f"{file_sha256(path)}:{layout.schema_id.hex()}")
+    generation = open_generation(hbase, table.name, SNAPSHOT, f"{_sha256(path)}:{layout.schema_id.hex()}")
     if is_finished(hbase, table.name, SNAPSHOT):
         return 0
     # A later snapshot has a later time: the generation is all the time that these rows have.
-    rows = pack_given(table, layout, transient_names(_tns(path)), generation + 1)
+    rows = pack_given(table, layout, transient_names(read_transients(path)), generation + 1)
     for number, start in enumerate(range(0, len(rows), PART_ROWS)):
         part = rows[start : start + PART_ROWS]
         note(hbase, table.name, SNAPSHOT, generation, f"{number:06d}", part)
@@ -92,8 +92,18 @@ def _write_tns(context: NightContext, hbase: HBase, table: ArchiveTable) -> int:
     return len(rows)
 
 
-def _tns(path: Path) -> pa.Table:
-    return read_sources(path, TNS_COLUMNS).rename_columns({"dec": "declination"})
+def read_transients(path: Path) -> pa.Table:
+    """Read a list of the Transient Name Server's objects, of which any column but the position may be missing."""
+    # Most nights have no new list, and reading one takes a second to load.
+    from fink_lib.science.catalogs.reading import Column, read_sources
+
+    columns = {name: Column(kind, spellings, required=False) for name, (kind, spellings) in _SPELLINGS.items()}
+    return read_sources(path, columns).rename_columns({"dec": "declination"})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def transient_names(objects: pa.Table) -> pa.Table:

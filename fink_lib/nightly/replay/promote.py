@@ -3,7 +3,8 @@
 The night switches for readers with one commit, that of ``science``. Everything else follows from it and is made up for
 by the next call if the process dies: ``rejected`` and ``reclassified``, the ledger, late messages and corrections (as
 after a healing, of which a promotion is one kind: it has the night's next number). Until all that is done the record of
-the replay says *promoting*, and no other stage works on the night. Then the stages from compact on run again.
+the replay says *promoting*, and no other stage works on the night. Then reconcile and the stages from compact on run
+again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fink_lib import __version__
 from fink_lib.filters import load_filters
 from fink_lib.lake.lake import conform
 from fink_lib.lake.tables import PARTITION
-from fink_lib.nightly.healing import committed_number, writer_of
+from fink_lib.nightly.healing import committed_number, next_number, writer_of
 from fink_lib.nightly.late import Sent, healing_lock, send_healed
 from fink_lib.nightly.nights import night_state, set_state, was_archived
 from fink_lib.nightly.replay.make import bring_up_to_date, live_files, read_alerts, sentence, view_dir, workshop
@@ -40,6 +41,10 @@ from fink_lib.runtime.failpoints import failpoint
 
 if TYPE_CHECKING:
     from fink_lib.config import Settings
+
+
+AFTER_PROMOTION = ("reconcile", *AFTER_HEALING)
+"""What brings the night up to date: its ledger has to close anew before anything is archived."""
 
 
 def promote(context: NightContext) -> Verdict:
@@ -104,7 +109,7 @@ def _decided(context: NightContext, replay: Replay) -> Replay:
             replay, difference = bring_up_to_date(shop, replay, context.progress)
             context.progress(sentence(night, difference.summary))
     writer = writer_of(lake, night)
-    number = 1 + (lake.table("healed").transaction_version(writer) or 0)
+    number = next_number(lake, night)
     healed = _healed(context, read_alerts(settings, replay), number)
     lake.append("healed", healed, writer, number)
     present = night_state(lake, night)
@@ -187,7 +192,7 @@ def _then(context: NightContext) -> tuple[str, ...]:
         return ()
     waits = present.state == "closed" and present.stage == REPLAY
     broke = present.state == "failed" and present.stage in AFTER_HEALING and was_archived(context.lake, context.night)
-    return AFTER_HEALING if waits or broke else ()
+    return AFTER_PROMOTION if waits or broke else ()
 
 
 def _clear(settings: Settings, replay: Replay, shadow: ShadowLake) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from fink_lib.api import scans
 from fink_lib.archive.hbase import HBase
 from fink_lib.archive.registry import register
 from fink_lib.archive.tables import archive_table, night_tables
@@ -197,6 +198,24 @@ def test_asteroids_are_found_by_name_and_by_object(client):
     assert found(name="2010 jo69", nmax=1) == found(name="2010JO69") == ["2010JO69"]
     assert found(name="2010", nmax=10) == ["2010JO69"]
     assert set(found(name="ZTF18aaaaaaa", reverse="True")) == {"8467"}
+
+
+@pytest.mark.parametrize("name", ["a class", "a class that rises", "anomalies"])
+def test_a_bounded_scan_goes_on_where_it_ended(client, monkeypatch, name):
+    path, arguments = QUERIES[name]
+    whole = ask(client, path, {**arguments, "n": 1000})
+    monkeypatch.setattr(scans, "MOST_SCANNED", 10)
+    monkeypatch.setattr(scans, "CHUNK_ROWS", 10)
+    pages, token = [], None
+    while token or not pages:
+        more = {"continue": token} if token else {}
+        answer = client.get(f"/api/v1/{path}", params={**arguments, "n": 1000, **more})
+        assert answer.status_code == 200, answer.text
+        pages.append(answer.json())
+        token = answer.headers.get("Fink-Continue")
+        assert len(pages) < 100
+    assert [row for page in pages for row in page] == whole
+    assert len(pages) > 1
 
 
 def test_a_night_that_was_opened_again_is_read_from_the_lake(archived, lake):

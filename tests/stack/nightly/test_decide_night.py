@@ -38,7 +38,6 @@ def held(airflow):
 def test_a_held_night_waits_for_a_person_and_the_answer_is_kept(airflow, held):
     rest = AirflowRest(airflow)
     eventually("the DAG is parsed", lambda: DAG in rest.dags(), 180)
-    rest.pause(DAG, False)
     run = rest.trigger(DAG, {"night": NIGHT})
     place = f"/dags/{DAG}/dagRuns/{quote(run)}/taskInstances/decide_night"
     state = lambda: rest.tasks(DAG, run).get("decide_night", {}).get("state")  # noqa: E731

@@ -26,7 +26,11 @@ def standing_in(answer: Answer) -> Iterator[tuple[str, list[tuple[str, str, byte
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _answer
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_POST(self) -> None:
+            self._answer()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -14,8 +14,9 @@ words = st.one_of(
         ["", "*", "json", "csv", "parquet", "votable", "ZTF18aaaaaah", "i:jd,v:rate", "d:fink_status", "true", "0",
          "-1", "1e9", "10000", "nan", "strict", "string", "20240310", "2024-03-10", "' OR 1=1 --", "../..", "\x00",
          "\r\nA: b", "PrefixFilter('Z')", "ZTF18aaaaaah\x00", "<script>", "Science", "All", "array", "Unknown",
-         "(TNS) SN Ia", "rising", "10h20m30s", "-3:04:05", "TRCK_20240312", "8467", "2010 JO69", "simbad", "tns", "ssodnet", "90",
-         "18000", "2460381.5", "arrow", "SHG1G2", "2025.01", "b'a'", "H4sIAAAAAAAA", "any", "lightcurves"]
+         "(TNS) SN Ia", "rising", "10h20m30s", "-3:04:05", "TRCK_20240312", "8467", "2010 JO69", "simbad", "tns",
+         "ssodnet", "90", "18000", "2460381.5", "arrow", "SHG1G2", "2025.01", "b'a'", "H4sIAAAAAAAA", "any",
+         "lightcurves"]
     ),
 )  # fmt: skip
 values = st.recursive(

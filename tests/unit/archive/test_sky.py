@@ -51,3 +51,39 @@ def test_every_place_has_a_pixel():
     assert pixels.min() >= 0 and pixels.max() < PIXELS
     assert parts.min() >= 0 and parts.max() < PARTS and len(np.unique(parts)) == PARTS
     assert pixel_of(np.zeros(0), np.zeros(0))[0].tolist() == []
+
+
+places_apart = st.lists(places, min_size=1, max_size=30)
+
+
+@settings(max_examples=200, deadline=None)
+@given(places_apart)
+def test_pixels_are_those_of_the_reference_library(many):
+    from astropy import units as u
+    from astropy.coordinates import Latitude, Longitude
+    from cdshealpix import nested, ring
+
+    ra, dec = (np.array(values) for values in zip(*many, strict=True))
+    where = Longitude(ra % 360, u.deg), Latitude(dec, u.deg)
+    pixels, parts = pixel_of(ra, dec)
+    fine = nested.lonlat_to_healpix(*where, 10).astype(np.int64)
+    right = (pixels == ring.lonlat_to_healpix(*where, 128).astype(np.int64)) & (parts == fine % PARTS)
+    # On the very edge of a pixel the last bit of the sine decides; then the neighbour is as good.
+    moved = [pixel_of(ra + east, np.clip(dec + north, -90, 90)) for east in (-1e-9, 1e-9) for north in (-1e-9, 1e-9)]
+    edge = np.any([(near[0] != pixels) | (near[1] != parts) for near in moved], axis=0)
+    assert np.all(right | edge)
+    assert edge.mean() < 1 or len(many) < 3
+
+
+def test_pixels_of_many_places_are_those_of_the_reference_library():
+    from astropy import units as u
+    from astropy.coordinates import Latitude, Longitude
+    from cdshealpix import nested, ring
+
+    random = np.random.default_rng(3)
+    ra, dec = random.uniform(0, 360, 200_000), np.degrees(np.arcsin(random.uniform(-1, 1, 200_000)))
+    dec[:2000] = 90 - np.abs(random.normal(0, 1e-3, 2000))  # close to a pole
+    where = Longitude(ra, u.deg), Latitude(dec, u.deg)
+    pixels, parts = pixel_of(ra, dec)
+    assert np.array_equal(pixels, ring.lonlat_to_healpix(*where, 128).astype(np.int64))
+    assert np.array_equal(parts, nested.lonlat_to_healpix(*where, 10).astype(np.int64) % PARTS)

@@ -152,6 +152,13 @@ def test_a_replay_runs_the_checks_again_and_asks_again_if_they_fail(task, held, 
     assert task.branches == ["select"]
 
 
+def test_an_answer_after_somebody_has_decided_from_a_terminal_changes_nothing(task, held):
+    set_state(held, NIGHT, "closed", "validate", "released: seen", NOW, by="bob")
+    task.execute_complete(context(), answer(ABANDON, "clouds"))
+    assert task.branches == ["select"]
+    assert (night_state(held, NIGHT).state, decisions(held, NIGHT)) == ("closed", [])
+
+
 def test_an_answer_while_a_stage_runs_is_tried_again(task, held, home, monkeypatch):
     monkeypatch.setattr(decide_night, "_LOCKED_TRIES", 1)
     monkeypatch.setattr(decide_night, "_LOCKED_PAUSE_S", 0.0)

@@ -22,9 +22,10 @@ from fink_lib.nightly.nights import night_state, set_state
 from fink_lib.nightly.replay import switch
 from fink_lib.nightly.replay.content import content_of
 from fink_lib.nightly.replay.make import replay_night
+from fink_lib.nightly.replay.promote import AFTER_PROMOTION
 from fink_lib.nightly.replay.record import read_replay
 from fink_lib.nightly.runner import run_stage
-from fink_lib.nightly.stage import AFTER_HEALING, Verdict
+from fink_lib.nightly.stage import Verdict
 from tests.night_rows import NIGHT
 from tests.unit.nightly.replay.conftest import ALERTS, NOW, Killed, dying_at, raw_rows, runner, stream
 
@@ -97,7 +98,7 @@ def test_an_archived_night_follows_and_a_held_one_is_judged_again(
 
     def load(place: str) -> Callable[[Any], Verdict]:
         name = place.partition(":")[2]
-        if name not in AFTER_HEALING:
+        if name not in AFTER_PROMOTION:
             return original(place)
 
         def stage(context: Any) -> Verdict:
@@ -110,12 +111,12 @@ def test_an_archived_night_follows_and_a_held_one_is_judged_again(
     monkeypatch.setattr(stages, "_load", load)
     set_state(replayed, NIGHT, "archived", "publish", "done", NOW)
     assert run(settings, "promote")["ok"]
-    assert ran == list(AFTER_HEALING)
+    assert ran == list(AFTER_PROMOTION)
     ran.clear()
     replay_night(settings, "ztf", NIGHT, now=NOW)
     set_state(replayed, NIGHT, "held", "validate", "odd", NOW)
     assert run(settings, "promote")["ok"]
-    assert ran == list(AFTER_HEALING)
+    assert ran == list(AFTER_PROMOTION)
     state = night_state(replayed, NIGHT)
     assert state is not None and state.state == "archived"
 
@@ -194,6 +195,18 @@ def test_a_changed_cut_moves_alerts_and_the_equation_still_closes(
     assert healed == {10: ["quality_cuts"], 19: ["withdrawn"]}
     books = lake.read("ledger", [NIGHT]).to_pylist()
     assert [(row["received"], row["produced"]) for row in books if row["stage"] == "replay"] == [(1, 18)]
+
+
+def test_each_promotion_has_a_number_of_its_own_though_nothing_changes(
+    settings: Settings, replayed: Lake, science: Callable[..., None]
+) -> None:
+    numbers = []
+    for label in ("Unknown", "Unknown", "QSO"):
+        science(label=label, label_version="2")
+        replay_night(settings, "ztf", NIGHT, now=NOW)
+        numbers.append(run(settings, "promote")["generation"])
+    assert numbers == [1, 2, 3]
+    assert classes(replayed) == {"QSO": 9, "Unknown": 9}
 
 
 def test_a_night_that_was_healed_since_is_replayed_again_first(settings: Settings, replayed: Lake) -> None:
