@@ -89,7 +89,7 @@ with DAG(
         night=NIGHT,
         pool="spark_local",
         doc_md="**Does**: lets the replay stand for the night, tells users, reconciles, and runs the stages from "
-        "`compact` on.\n\n**Fails** when Kafka or HBase is away, or a stage refuses the night. **Press**: *Clear*; it goes on.",
+        "`compact` on.\n\n**Fails** when Kafka or HBase is away, or a stage refuses the night. **Press**: *Clear*.",
     )
     discarded = NightStage(
         task_id="discard_replay",
