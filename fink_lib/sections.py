@@ -218,7 +218,8 @@ class ServiceSettings(Section):
     Attributes
     ----------
     asked : str
-        ``never``; ``healing``: only after the night; ``always``: in the stream too.
+        ``never``; ``healing``: only after the night; ``always``: in the stream too. Unless it is ``never``, the API
+        asks services that an answer needs.
     timeout_s, slow_s : float
         Longest time of a call; one that takes longer than `slow_s` counts as failed for the breaker.
     batch_s : float

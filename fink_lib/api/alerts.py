@@ -143,7 +143,9 @@ def newest_first(parts: Sequence[pa.Table]) -> pa.Table:
 def from_lake(stores: Stores, choose: Choice, archived: Collection[str], needed: Collection[str] | None) -> pa.Table:
     """Read alerts of all nights but the archived ones, in the columns that the archive would serve."""
     declared = archive_table(stores.lake.survey, MAIN_TABLE)
-    return serve(declared, stores.live.find(choose, stored_for(declared, needed), archived), needed)
+    found = stores.live.find(choose, stored_for(declared, needed), archived)
+    # most objects have no alert in the nights that are not archived
+    return serve(declared, found, needed) if found.num_rows else stores.no_alerts(needed)
 
 
 def with_source(table: pa.Table, source: str) -> pa.Table:

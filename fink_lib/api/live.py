@@ -109,14 +109,15 @@ class LiveAlerts:
         Returns
         -------
         pyarrow.Table
-            Those columns, rows in the order of the choice.
+            Those columns, rows in the order of the choice; no columns if there are no rows.
         """
         stored = [column for column in self.stored if columns is None or column.name in columns]
-        return self._find(choose, without, [column.path for column in stored], lambda rows: self._columns(rows, stored))
 
-    def count(self, choose: Choice, without: Collection[str] = ()) -> int:
-        """Count the rows of a choice without reading any."""
-        return len(choose(self._whole(self.blocks(without))))
+        def shape(rows: pa.Table) -> pa.Table:
+            # nothing has no columns: whoever asks knows them without it
+            return self._columns(rows, stored) if rows.num_rows else rows.select([])
+
+        return self._find(choose, without, [column.path for column in stored], shape)
 
     def science(self, choose: Choice, paths: Sequence[Path], without: Collection[str] = ()) -> pa.Table:
         """Read some alerts as ``science`` has them, as far as some fields go.
@@ -133,7 +134,7 @@ class LiveAlerts:
     def _find(self, choose: Choice, without: Collection[str], paths: Sequence[Path], shape: Shape) -> pa.Table:
         for last_try in (False, True):
             blocks = self.blocks(without, at_once=last_try)
-            rows = choose(self._whole(blocks))
+            rows = choose(pa.concat_tables([self._none, *(block.rows for block in blocks)]))
             try:
                 return self._read(blocks, rows, paths, shape)
             except FileNotFoundError:  # compacted and cleaned up between the two steps
@@ -190,9 +191,7 @@ class LiveAlerts:
             parts = [shape(pa.concat_tables(parts).combine_chunks())]  # once is quicker
         else:
             parts = [shape(part) for part in parts]
-        order = np.empty(len(rows), np.int64)
-        order[np.concatenate(places)] = np.arange(len(rows))
-        return pa.concat_tables(parts, promote_options="permissive").take(pa.array(order)).combine_chunks()
+        return _in_order(parts, places).combine_chunks()
 
     def _rows(self, path: str, rows: Ints, paths: Sequence[Path]) -> pa.Table:
         """Read some rows of a file, in the given order, from the parts of the file that hold one."""
@@ -207,12 +206,7 @@ class LiveAlerts:
                 places.append(mine)
                 read = self._groups.get((path, group, leaves), partial(parquet.read_row_group, group, list(leaves)))
                 parts.append(read.take(pa.array(rows[mine] - (ends[group] - lengths[group]))))
-            order = np.empty(len(rows), np.int64)
-            order[np.concatenate(places)] = np.arange(len(rows))
-            return pa.concat_tables(parts).take(pa.array(order))
-
-    def _whole(self, blocks: Sequence[Block]) -> pa.Table:
-        return pa.concat_tables([self._none, *(block.rows for block in blocks)])
+            return _in_order(parts, places)
 
     @cached_property
     def _none(self) -> pa.Table:
@@ -242,6 +236,16 @@ class LiveAlerts:
             columns.append(values if values.type == kind else values.cast(kind))
             names.append(column.name)
         return pa.table(columns, names=names)
+
+
+def _in_order(parts: Sequence[pa.Table], places: Sequence[Ints]) -> pa.Table:
+    """Put parts together again whose rows belong to these places."""
+    whole = pa.concat_tables(parts, promote_options="permissive")
+    if len(places) == 1:
+        return whole
+    order = np.empty(whole.num_rows, np.int64)
+    order[np.concatenate(places)] = np.arange(whole.num_rows)
+    return whole.take(pa.array(order))
 
 
 def _fields(rows: pa.Table, records: Collection[str]) -> dict[Path, pa.Array | pa.ChunkedArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 SURVEY = "ztf"
 STATES_KEPT_S = 1.0
 NIGHTS_KEPT_S = 5.0
+MOST_NONE = 1_000
+"""Sets of columns of which the empty table is kept; clients ask for few different ones."""
 
 
 @dataclass
@@ -55,6 +58,7 @@ class Stores:
 
     settings: Settings
     _pools: dict[str, ReaderPool] = field(default_factory=dict, init=False)
+    _none: dict[frozenset[str] | None, pa.Table] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     @cached_property
@@ -85,6 +89,17 @@ class Stores:
     def outside(self) -> Outside:
         """Services of others."""
         return Outside(self.settings)
+
+    def no_alerts(self, columns: Collection[str] | None) -> pa.Table:
+        """Give no alerts, with some served columns of the main table; all without."""
+        key = None if columns is None else frozenset(columns)
+        if key not in self._none:
+            declared = archive_table(self.lake.survey, MAIN_TABLE)
+            empty = declared.layout(self.lake.survey).columns.empty_table()
+            if len(self._none) >= MOST_NONE:
+                self._none.clear()
+            self._none[key] = serve(declared, empty, columns)
+        return self._none[key]
 
     def empty_archive_rows(self, table: str) -> pa.Table:
         """Give no rows of an archive table, with its columns."""
@@ -140,8 +155,17 @@ class Stores:
 
     @cached_property
     def _archived(self) -> Remembered[frozenset[str]]:
+        table = self.lake.table("nights")
+        known: tuple[int, frozenset[str]] | None = None
+
         def read() -> frozenset[str]:
-            return frozenset(night for night, state in last_states(self.lake).items() if state == "archived")
+            nonlocal known
+            table.update_incremental()
+            if known is None or known[0] != table.version():
+                version = table.version()
+                states = last_states(self.lake)  # at least as new as that version
+                known = version, frozenset(night for night, state in states.items() if state == "archived")
+            return known[1]
 
         return Remembered(read, STATES_KEPT_S)
 

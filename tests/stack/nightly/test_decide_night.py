@@ -49,8 +49,6 @@ def test_a_held_night_waits_for_a_person_and_the_answer_is_kept(airflow, held):
     assert asked["subject"] == f"Night {NIGHT} of ztf is held" and SENTENCE in asked["body"]
     assert asked["options"] == ["Release", "Replay", "Abandon"]
 
-    rest.clear(DAG, run, "decide_night")
-    eventually("it asks again", lambda: state() == WAITING, 180)
     assert night_state(held, NIGHT).state == "held"
 
     answer = {"chosen_options": ["Abandon"], "params_input": {"reason": "the sky was bright", "name": ""}}

@@ -61,7 +61,12 @@ def test_the_process_gets_night_start_and_pins(home: Any, monkeypatch: pytest.Mo
 
     ran: list[list[str]] = []
     task = MakeReplay(task_id="t", survey="ztf", night="20240312", start="science", pins="live model.snn=1")
-    monkeypatch.setattr(task, "run_process", lambda command: ran.append(command) or 1)
+
+    def note(command: list[str]) -> int:
+        ran.append(command)
+        return 1
+
+    monkeypatch.setattr(task, "run_process", note)
     with pytest.raises(TransientError):  # no verdict: the process died
         task.execute(context_of())
     words = " ".join(ran[0])

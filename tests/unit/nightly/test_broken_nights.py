@@ -16,8 +16,10 @@ from fink_lib.lake import Lake, open_lake
 from fink_lib.nightly.frames import NIGHT_SUITES, frames_of_night, suite_folder
 from fink_lib.nightly.judging import Finding, judge
 from fink_lib.nightly.validate import gate_verdict
+from fink_lib.simulator.packets import read_packets
 from tests.night_rows import random_table, replace
-from tests.quality_nights import Night, archive_night, make_night, versions
+from tests.quality_nights import RECORDED, Night, archive_night, make_night, versions
+from tests.ztf_alerts import SHARED_DATA
 
 # Great Expectations imports modules that Python has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -256,3 +258,25 @@ def test_twenty_good_nights_pass(lake, home, tmp_path):
     assert [one.sentence for one in found if one.outcome == "failed" and one.severity == "critical"] == []
     warnings = {one.name for one in found if one.outcome == "failed" and one.severity == "warning"}
     assert warnings == {"science.class_missing_share"}  # there is no snapshot of SIMBAD
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded alerts are not at hand")
+def test_recorded_nights_break_no_rule_about_raw(tmp_path):
+    """All recorded alerts as they are, of 39 nights and of every packet version."""
+    lake = open_lake(Settings(home=tmp_path), "ztf")
+    lake.ensure()
+    values = [packet.value for packet in read_packets([SHARED_DATA / "ztf"], lake.survey)]
+    alerts = lake.survey.decode(values).alerts
+    number = alerts.num_rows
+    kind = lake.schema("raw").field("ingest")
+    ingest = replace(
+        random_table(pa.schema([kind]), number, 1),
+        ingest={"topic": ["t"] * number, "partition": [0] * number, "offset": np.arange(number),
+                "sha256": ["a"] * number, "kafka_time": [1_790_000_000_000_000] * number},
+    ).column("ingest")  # fmt: skip
+    nights = lake.survey.nights(alerts)
+    lake.append("raw", alerts.append_column(kind, ingest).append_column("night", nights))
+    frames = [frames_of_night(lake, night, FOLDER, suites=("raw",))[0]["raw"] for night in lake.nights("raw")]
+    found = judge({"raw": pd.concat(frames)}, FOLDER, None, "recorded")
+    assert len(frames) > 20
+    assert [one.sentence for one in found if one.outcome == "failed"] == []

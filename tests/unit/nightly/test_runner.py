@@ -49,7 +49,9 @@ def judge(settings, closed, monkeypatch):
 def test_a_verdict_is_returned_and_kept(settings, closed):
     verdict = run_stage(settings, "ztf", NIGHT, "compact", now=NOW)
     assert (verdict["stage"], verdict["night"], verdict["ok"]) == ("compact", NIGHT, True)
-    assert read_json(verdict_path(settings, "ztf", NIGHT, "compact")) == verdict
+    kept = read_json(verdict_path(settings, "ztf", NIGHT, "compact")) or {}
+    assert kept.pop("took_s") > 0
+    assert kept == verdict
 
 
 def test_a_stage_that_passes_leaves_the_state(judge, closed):
@@ -117,7 +119,7 @@ class TestJob:
         assert code == 0 and verdict["ok"]
 
     def test_the_tables_to_map_over_are_listed(self, run):
-        assert run("tables")[1]["tables"] == ["ztf"]
+        assert run("tables")[1]["tables"][0] == "main"
 
     def test_a_stage_that_may_not_run_ends_with_1_and_says_why(self, run, lake):
         code, verdict = run("publish")

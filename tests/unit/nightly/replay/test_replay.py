@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -188,8 +186,3 @@ def test_a_replay_writes_its_own_tables_only(settings: Settings, lake: Lake) -> 
         shadow.append("sent", lake.schema("sent").empty_table())
     assert shadow.uri("raw") == lake.uri("raw")
     assert shadow.uri("science") != lake.uri("science")
-
-
-def test_the_commands_name_is_known() -> None:
-    told = subprocess.run([sys.executable, "-m", "fink_lib.cli", "replay", "--help"], capture_output=True, text=True)
-    assert told.returncode == 0 and "promote" in told.stdout
