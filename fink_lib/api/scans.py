@@ -126,9 +126,11 @@ def archived_newest(
     with stores.archive(table).borrow() as (_, reader):
         parts.append(reader.decode([], needed))
         for scan in scans:
-            kept, scanned = 0, 0
+            kept, scanned, first_jd = 0, 0, None
             size = min(max(most + 1, LEAST_CHUNK_ROWS), CHUNK_ROWS)
             for chunk in _chunks(reader, scan, size, needed):
+                if first_jd is None and scan.timed and chunk.num_rows:
+                    first_jd = float(chunk.column(ORDER[0])[0].as_py())
                 scanned += chunk.num_rows
                 passed = _of_nights(stores.lake.survey, chunk, nights)
                 if test is not None:
@@ -139,8 +141,11 @@ def archived_newest(
                     break
                 if chunk.num_rows == size and (scanned >= MOST_SCANNED or time.monotonic() > end_s):
                     if scan.timed:
-                        # alerts of one exposure share their time, and some of the last one may not be read yet
+                        # alerts of one exposure share their time, and some of the last one may not be read yet; so
+                        # the look ends only behind the exposure that it began with, or the next would be no further
                         last_jd = float(chunk.column(ORDER[0])[-1].as_py()) + MOMENT_DAYS
+                        if first_jd is not None and last_jd >= first_jd:
+                            continue
                         resume_jd = last_jd if resume_jd is None else max(last_jd, resume_jd)
                     kept += 1  # there may be more
                     break

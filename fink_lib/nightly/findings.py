@@ -108,7 +108,7 @@ def with_batches(lake: Lake, night: str, finding: Finding) -> Finding:
             columns={**columns, "batch": pc.field(*batch)}, filter=pc.field(*place, "offset").isin(offsets)
         )
         for row in rows.to_pylist():
-            if (row["topic"], row["partition"], row["offset"]) in wanted:
+            if row["batch"] is not None and (row["topic"], row["partition"], row["offset"]) in wanted:
                 found.add(row["batch"])
     if not finding.tables:
         found = _readers(lake, wanted)

@@ -19,6 +19,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from fink_lib.archive.hbase import HBase
+from fink_lib.archive.reader import ArchiveReader
+from fink_lib.archive.tables import PACKED
 from fink_lib.config import Settings
 from fink_lib.errors import TransientError
 from fink_lib.nightly import heal as heal_module
@@ -303,8 +305,9 @@ def test_an_archived_night_is_healed_in_the_archive_too(night: Night) -> None:
     assert verdict["ok"], verdict["message"]
     assert night.state == "archived"
     with HBase(night.settings.hbase) as hbase:
-        classes = Counter(cells.get(b"d:finkclass") for _, cells in hbase.scan_prefix("ztf", b""))
-    assert classes == {b"Unknown": ALERTS - len(LABELLED), b"QSO": len(LABELLED)}
+        packed = [cells[PACKED] for _, cells in hbase.scan_prefix("ztf", b"")]
+        rows = ArchiveReader(hbase, ZTF, "ztf").decode(packed, ["d:finkclass"])
+    assert Counter(rows.column("d:finkclass").to_pylist()) == {"Unknown": ALERTS - len(LABELLED), "QSO": len(LABELLED)}
     assert run_stage(night.settings, "ztf", night.night, "verify_archive", now=_later())["ok"]
     assert run_stage(night.settings, "ztf", night.night, "reconcile", now=_later())["ok"]
 

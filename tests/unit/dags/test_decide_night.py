@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.standard.operators import hitl
 from airflow.sdk.exceptions import TaskAwaitingInput
+from fastapi import HTTPException
 
 from dags.operators import decide_night
 from dags.operators.decide_night import ABANDON, RELEASE, REPLAY, DecideNight
@@ -176,12 +177,24 @@ def test_stages_that_leave_a_report_link_to_it(dag_bag, home):
     assert link.endswith(f"/fink-reports/ztf/{NIGHT}/data_docs/index.html")
 
 
-def test_reports_are_served_and_nothing_else(home):
+# Airflow imports a test client of Starlette, which wants another package.
+@pytest.mark.filterwarnings("ignore:Using `httpx`")
+def test_reports_are_shown_to_who_has_logged_in_and_nothing_else_is(home):
+    from airflow.api_fastapi.core_api.security import get_user
+
     from dags.pages.reports import build_app
 
     folder = home / "reports" / "ztf" / NIGHT
     folder.mkdir(parents=True)
     (folder / "summary.html").write_text("<p>night</p>")
-    assert ask(build_app(), f"/ztf/{NIGHT}/summary.html").text == "<p>night</p>"
+    app = build_app()
+    app.dependency_overrides[get_user] = refuse
+    assert ask(app, f"/ztf/{NIGHT}/summary.html").status_code == 401
+    app.dependency_overrides[get_user] = lambda: "viewer"
+    assert ask(app, f"/ztf/{NIGHT}/summary.html").text == "<p>night</p>"
     for path in ("/../fink.toml", "/%2e%2e/fink.toml", "/ztf/20240313/summary.html"):
-        assert ask(build_app(), path).status_code == 404
+        assert ask(app, path).status_code == 404
+
+
+def refuse():
+    raise HTTPException(401, "log in")
