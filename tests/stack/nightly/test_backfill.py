@@ -12,7 +12,7 @@ from fink_lib.lake import open_lake
 from fink_lib.nightly.nights import night_state
 from tests.airflow_rest import AirflowRest, eventually
 
-pytestmark = [pytest.mark.usefixtures("kafka"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("kafka"), pytest.mark.timeout(400)]
 
 NIGHTS = ["20240611", "20240612", "20240613"]
 """Older than the installation, which has nothing of them."""

@@ -72,7 +72,6 @@ def test_pixels_are_those_of_the_reference_library(many):
     moved = [pixel_of(ra + east, np.clip(dec + north, -90, 90)) for east in (-1e-9, 1e-9) for north in (-1e-9, 1e-9)]
     edge = np.any([(near[0] != pixels) | (near[1] != parts) for near in moved], axis=0)
     assert np.all(right | edge)
-    assert edge.mean() < 1 or len(many) < 3
 
 
 def test_pixels_of_many_places_are_those_of_the_reference_library():
