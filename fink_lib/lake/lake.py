@@ -27,7 +27,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction
-from pyarrow.fs import FileSystem, FileType
+from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
 
 from fink_lib.errors import TransientError
 from fink_lib.lake.tables import PARTITION, STATS_COLUMNS, TABLES, WIDENED, table_schema
@@ -255,10 +255,16 @@ class Lake:
         Each file promises its night and the range of its :data:`~fink_lib.lake.tables.STATS_COLUMNS`, nothing else.
         What delta-rs itself tells pyarrow of a column without statistics is "not less than null", from which pyarrow
         concludes that no row can meet any condition on it, and leaves the file out in silence.
+
+        The files are opened by Arrow itself. Those that delta-rs opens for it are Python objects, and a thread of Arrow
+        that lets go of one while the interpreter ends aborts the process.
         """
         delta = self.table(table)
+        store, root = FileSystem.from_uri(as_uri(self.uri(table)))
         chosen = None if nights is None else [(PARTITION, "in", sorted(set(nights)))]
-        found = delta.to_pyarrow_dataset(file_pruning_predicate=chosen, schema=self.schema(table))
+        found = delta.to_pyarrow_dataset(
+            filesystem=SubTreeFileSystem(root, store), file_pruning_predicate=chosen, schema=self.schema(table)
+        )
         promises = {row["path"]: _promise(row) for row in pa.table(delta.get_add_actions(flatten=True)).to_pylist()}
         fragments = [
             found.format.make_fragment(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
+from pyarrow.fs import PyFileSystem, SubTreeFileSystem
 
 from fink_lib.lake import Lake
 from fink_lib.lake import lake as lake_module
@@ -220,3 +221,12 @@ def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(tmp_path):
     rows = {row["night"]: row for row in lake.read("night_summary").to_pylist()}
     assert rows["20200101"]["basic"] == [("raw", 1)] and rows["20200101"]["latency"] is None
     assert rows["20200102"]["latency"] == [("sent_s.p50", 3.0)]
+
+
+def test_files_are_opened_without_python(tmp_path):
+    lake = Lake(str(tmp_path), get_survey("ztf"))
+    lake.ensure()
+    store = lake.dataset("science").filesystem
+    while isinstance(store, SubTreeFileSystem):
+        store = store.base_fs
+    assert not isinstance(store, PyFileSystem), "a thread of Arrow would need the interpreter's lock"
