@@ -28,8 +28,9 @@ PORTS = {
     "airflow": ("port", "database_port"),
     "api": ("port",),
 }
-# Small heaps: tests hold little, and the machine also runs Spark.
-EXTRA = {"kafka": ['heap = "384m"'], "hbase": ['heap = "512m"', 'thrift_heap = "192m"']}
+# Small heaps: tests hold little, and the machine also runs Spark. Tables of one region: to cut the archive's tables
+# into theirs takes half a minute, for each test that makes them.
+EXTRA = {"kafka": ['heap = "384m"'], "hbase": ['heap = "512m"', 'thrift_heap = "192m"', "pre_split = false"]}
 
 
 def free_ports(count: int) -> list[int]:
