@@ -30,6 +30,7 @@ from tests.unit.science.only import runner_of
 __all__ = ["night"]
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.usefixtures("kafka", "hbase"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.timeout(300),

@@ -44,6 +44,7 @@ def test_airflow_does_what_was_submitted(airflow: Settings, capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("kafka")
+@pytest.mark.long
 def test_airflow_does_what_was_asked_for_through_the_api(airflow: Settings) -> None:
     lake = open_lake(airflow, "ztf")
     lake.ensure()
