@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import socket
 import threading
 import time
@@ -100,7 +101,7 @@ def images(lake: Lake, night: str, first_id: int, number: int = ALERTS) -> pa.Ta
 
 
 @pytest.fixture(scope="session")
-def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Make an installation with three nights of which none is archived, and summaries of two."""
     settings = write_settings(tmp_path_factory.mktemp("api"))
     lake = open_lake(settings, "ztf")
@@ -125,13 +126,21 @@ def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def filled_home(filled_once: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Give a file of tests a copy of that installation for itself: what other files wrote is not in it."""
+    home = tmp_path_factory.mktemp("api") / "home"
+    shutil.copytree(filled_once.home, home)
+    return load_settings(home)
+
+
+@pytest.fixture(scope="module")
 def lake(filled_home: Settings) -> Lake:
     """Give the lake of the filled installation."""
     return open_lake(filled_home, "ztf")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(filled_home: Settings) -> Iterator[httpx.Client]:
     """Give a client of the filled installation's API."""
     with serving(filled_home) as client:
