@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from fink_lib.config import project_root
+from fink_lib.nightly.periods import COLUMNS, DIGITS, PARTS, sum_nights
 from fink_lib.nightly.summary_files import csv_text, write_votable
 from fink_lib.runtime.files import write_json
 
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from fink_lib.lake import Lake
     from fink_lib.nightly.stage import NightContext
 
-PARTS = ("basic", "class", "filters", "quality")
 PER_NIGHT = ("raw", "sci", "quarantined", "rejected", "duplicates", "exposures")
 
 
@@ -36,14 +33,9 @@ def rollup(lake: Lake, period: str) -> dict[str, Any]:
         ``class``, ``filters``, ``quality``; and ``nights``: the main counts of each night, oldest first.
     """
     nights = [night for night in lake.nights("night_summary") if night.startswith(period)]
-    rows = lake.read("night_summary", nights).sort_by("night")
-    session = duckdb.connect(":memory:")
-    session.register("night_summary", rows)
-    found = session.execute((project_root() / "sql" / "summaries" / "rollup.sql").read_text()).fetchall()
-    session.close()
-    parts: dict[str, dict[str, int]] = {part: {} for part in PARTS}
-    for part, name, number in found:
-        parts[part][name] = number
+    rows = lake.read("night_summary", nights, COLUMNS).sort_by("night")
+    kind = next(kind for kind, digits in DIGITS.items() if digits == len(period))
+    parts = sum_nights(rows, kind).get(period) or {part: {} for part in PARTS}
     listed = [
         {"night": night, **{name: dict(basic or ()).get(name) for name in PER_NIGHT}}
         for night, basic in zip(*(rows.column(name).to_pylist() for name in ("night", "basic")), strict=True)

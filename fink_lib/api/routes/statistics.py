@@ -1,14 +1,14 @@
-"""``/api/v1/statistics``: the summary of each night, one row per night.
+"""``/api/v1/statistics``: the summary of each night, one row per night; or their sums, one row per month or year.
 
-Columns: ``key:key``; ``basic:*``, counts of the night; ``class:*``, alerts per class. The set of columns is the same
-whatever dates are asked for. A class that a night does not have counts 0; any other count that was not made is missing.
+Columns: ``key:key``; ``basic:*``, counts of the night; ``class:*``, alerts per class. Sums have ``filters:*``, messages
+per filter, and ``quality:*``, outcomes of rules, too. The set of columns is the same whatever dates are asked for. A
+class or a filter that a night or a period does not have counts 0; any other count that was not made is missing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 
@@ -16,6 +16,7 @@ from fink_lib.api.answer import Rows
 from fink_lib.api.arguments import Argument
 from fink_lib.api.endpoint import Answer, Call, Endpoint
 from fink_lib.api.problems import ApiError, ArgumentFault, missing_argument
+from fink_lib.nightly.periods import COLUMNS, DIGITS, PARTS, sum_nights
 
 BASIC = ("raw", "sci", "night", "n_g", "n_r", "exposures", "fields")
 CLASSES = (
@@ -29,39 +30,61 @@ CLASSES = (
     "Tracklet",
     "Unknown",
 )
+FIRST_OF_PERIODS = {
+    "basic": ("nights", *(name for name in BASIC if name != "night"), "sky_pixels"),
+    "class": CLASSES,
+}
+ZERO_IF_ABSENT = ("class", "filters")
+"""Parts in which a name that was not counted has none."""
+
+OF_NIGHTS = ("night", "basic", "class")
+"""What an answer by nights needs of table ``night_summary``."""
+
+Counted = tuple[str, Mapping[str, Mapping[str, int]]]
+"""A night or a period, and the counts of each part."""
 
 
 def statistics(call: Call) -> Answer:
-    """Give the summaries of the nights asked for, oldest first."""
+    """Give the summaries of the nights asked for, or their sums, oldest first."""
     if not call.given & {"date", "from", "to", "schema"}:
         raise missing_argument("date")
     prefix, first, last = _date_prefix(call["date"]), call["from"] or "", call["to"] or "99999999"
-    lake = call.stores.lake
-    table = lake.read("night_summary").sort_by("night")
-    summaries = [
-        (night, dict(basic or ()) | {"night": int(night)}, dict(classes or ()))
-        for night, basic, classes in zip(
-            *(table.column(name).to_pylist() for name in ("night", "basic", "class")), strict=True
-        )
-    ]
-    basic_names = _names(BASIC, (basic for _, basic, _ in summaries))
-    class_names = _names(CLASSES, (classes for _, _, classes in summaries))
-    wanted = [row for row in summaries if row[0].startswith(prefix) and first <= row[0] <= last]
+    lake, period = call.stores.lake, call["period"]
+    table = lake.read("night_summary", columns=OF_NIGHTS if period == "night" else COLUMNS).sort_by("night")
+    nights = table.column("night").to_pylist()
+    wanted = table.filter(pa.array([n.startswith(prefix) and first <= n <= last for n in nights], pa.bool_()))
+    if period == "night":
+        names = {"basic": _names(table, "basic", BASIC), "class": _names(table, "class", CLASSES)}
+        rows = _by_night(wanted)
+    else:
+        names = {part: _names(table, part, FIRST_OF_PERIODS.get(part, ()), {"night"}) for part in PARTS}
+        rows = list(sum_nights(wanted, period).items())
     columns: dict[str, pa.Array] = {
-        "key:key": pa.array([f"{lake.survey.name}_{night}" for night, _, _ in wanted], pa.string())
+        "key:key": pa.array([f"{lake.survey.name}_{label}" for label, _ in rows], pa.string())
     }
-    for name in basic_names:
-        columns[f"basic:{name}"] = pa.array([basic.get(name) for _, basic, _ in wanted], pa.int64())
-    for name in class_names:
-        columns[f"class:{name}"] = pa.array([classes.get(name, 0) for _, _, classes in wanted], pa.int64())
+    for part, counted in names.items():
+        absent = 0 if part in ZERO_IF_ABSENT else None
+        for name in counted:
+            columns[f"{part}:{name}"] = pa.array([counts[part].get(name, absent) for _, counts in rows], pa.int64())
     if call["schema"]:
         return {"schema": {name: str(column.type) for name, column in columns.items()}}
     return Rows(pa.table(columns))
 
 
-def _names(first: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    seen = {name for row in rows for name in row}
-    return [*first, *sorted(seen - set(first))]
+def _by_night(table: pa.Table) -> list[Counted]:
+    return [
+        (
+            row["night"],
+            {"basic": dict(row["basic"] or ()) | {"night": int(row["night"])}, "class": dict(row["class"] or ())},
+        )
+        for row in table.to_pylist()
+    ]
+
+
+def _names(table: pa.Table, part: str, first: tuple[str, ...], without: Collection[str] = ()) -> list[str]:
+    """Give the names of a part: some first, then the others that any night has counted."""
+    seen = {name for counts in table.column(part).to_pylist() for name, _ in counts or ()}
+    return [*first, *sorted(seen - set(first) - set(without))]
 
 
 def _date_prefix(text: str) -> str:
@@ -75,7 +98,7 @@ def _date_prefix(text: str) -> str:
 ENDPOINTS = (
     Endpoint(
         "/api/v1/statistics",
-        "Counts of each night: alerts, exposures, fields, alerts per class",
+        "Counts of each night, month or year: alerts, exposures, fields, alerts per class",
         statistics,
         (
             Argument(
@@ -86,9 +109,27 @@ ENDPOINTS = (
             ),
             Argument("from", "First night, YYYYMMDD.", "night", example="20251101"),
             Argument("to", "Last night, that night included.", "night", example="20251130"),
+            Argument(
+                "period",
+                "night: a row for each of these nights; month or year: their sums, a row for each month or year.",
+                "choice",
+                default="night",
+                choices=("night", *DIGITS),
+                example="month",
+            ),
             Argument("schema", "True gives names and types of the columns instead.", "boolean", default=False),
         ),
-        example=[{"key:key": "ztf_20251103", "basic:raw": 346644, "basic:sci": 201883, "class:Unknown": 113000}],
+        example=[
+            {
+                "key:key": "ztf_202511",
+                "basic:nights": 24,
+                "basic:raw": 7012450,
+                "basic:sci": 4108722,
+                "basic:fields": 611,
+                "class:Unknown": 2301040,
+                "filters:sso_fink_candidates": 5127,
+            }
+        ],
         compatible=True,
         tabular=True,
         tag="nights",

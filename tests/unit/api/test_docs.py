@@ -47,6 +47,7 @@ def test_the_python_examples_give_what_the_text_says(names):
     assert len(names["table"]) == 3
     assert len(names["typed"]) > 10
     assert len(names["nights"]) == 3
+    assert names["months"]["basic:nights"].tolist() == [2]
     assert "closed" in names
     assert "sso_ztf_candidates" in names["taken_by"]
     assert names["problem"]["errors"] == [{"arg": "objectId", "reason": "required"}]

@@ -47,6 +47,52 @@ def test_every_night_has_the_same_columns_and_an_absent_class_counts_zero(client
     assert list(statistics(client, date="20240310")[0]) == list(first)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ({"date": "", "period": "night"}, ["ztf_20240310", "ztf_20240311"]),
+        ({"date": "", "period": "month"}, ["ztf_202403"]),
+        ({"date": "2024", "period": "MONTH"}, ["ztf_202403"]),
+        ({"date": "202403", "period": "year"}, ["ztf_2024"]),
+        ({"from": "20240101", "period": "year"}, ["ztf_2024"]),
+        ({"date": "2023", "period": "year"}, []),
+    ],
+)
+def test_months_and_years_are_those_of_the_nights_asked_for(client, arguments, found):
+    assert [row["key:key"] for row in statistics(client, **arguments)] == found
+
+
+@pytest.mark.parametrize("period", ["month", "year"])
+def test_a_month_is_the_sum_of_its_nights(client, period):
+    nights, (whole,) = statistics(client, date=""), statistics(client, date="", period=period)
+    assert whole["basic:nights"] == 2
+    for name in ("basic:raw", "basic:sci", "basic:n_g", "class:Unknown", "class:RR Lyr", "class:SN candidate"):
+        assert whole[name] == sum(row[name] for row in nights), name
+    assert whole["filters:unknowns"] == 14
+    assert whole["basic:exposures"] is None and whole["basic:sky_pixels"] is None, "never counted is not zero"
+    assert "basic:night" not in whole
+
+
+def test_a_part_of_a_month_is_summed_alone_and_says_of_how_many_nights(client):
+    (part,) = statistics(client, period="month", **{"from": NIGHTS[1]})
+    assert (part["key:key"], part["basic:nights"], part["basic:raw"]) == ("ztf_202403", 1, 61)
+
+
+def test_sums_have_the_same_columns_whatever_is_asked_for(client):
+    (one,) = statistics(client, date=NIGHTS[0], period="month")
+    (all_of_them,) = statistics(client, date="", period="year")
+    assert list(one) == list(all_of_them)
+    assert one["class:RR Lyr"] == 0
+    assert list(statistics(client, date="2023", period="month", schema="True")["schema"]) == list(one)
+
+
+@pytest.mark.parametrize("period", ["week", "2024", "month;DROP"])
+def test_a_period_that_is_none_is_refused(client, period):
+    answer = client.get(STATISTICS, params={"date": "", "period": period})
+    assert answer.status_code == 400
+    assert "night, month, year" in answer.text
+
+
 def test_the_schema_names_the_columns_of_the_answer(client):
     schema = statistics(client, date="", schema="True")["schema"]
     assert list(schema) == list(statistics(client, date="")[0])

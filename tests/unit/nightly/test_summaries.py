@@ -10,13 +10,19 @@ import re
 import pyarrow as pa
 import pytest
 from astropy.io.votable import parse
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
+from fink_lib.config import Settings
+from fink_lib.lake import open_lake
 from fink_lib.nightly.coverage import ORDER, sky_coverage
 from fink_lib.nightly.decisions import decide
 from fink_lib.nightly.figure import draw_summary
 from fink_lib.nightly.judging import Finding
 from fink_lib.nightly.night_figures import class_mix, latency_ladder, magnitude_histograms, sky_map
 from fink_lib.nightly.nights import set_state
+from fink_lib.nightly.periods import DIGITS, sum_nights
 from fink_lib.nightly.quality import keep_quality
 from fink_lib.nightly.rollup import rollup, write_rollups
 from fink_lib.nightly.stage import Verdict, keep_verdict
@@ -131,6 +137,12 @@ def judged(small_night, context):
     set_state(small_night, NIGHT, "held", "validate", "rb is constant", NOW)
     decide(context.settings, "ztf", NIGHT, "release", "ada", "it was the <old> classifier", NOW)
     return small_night
+
+
+@pytest.fixture(scope="module")
+def lake_without_rows(tmp_path_factory):
+    """Give a lake that is asked for its schemas only."""
+    return open_lake(Settings(home=tmp_path_factory.mktemp("schemas")), "ztf")
 
 
 def store(lake, context):
@@ -267,6 +279,52 @@ def test_a_month_and_a_year_are_the_sums_of_their_nights(judged, context, settin
     assert len(write_rollups(april)) == 6
     written = json.loads((settings.home / "reports" / "ztf" / "years" / "2024.json").read_text())
     assert written == year
+
+
+def summaries(lake, nights):
+    """Give rows of ``night_summary``: night, its counts, and the fields and pixels that it saw (None: not counted)."""
+    rows = [
+        {
+            "night": night,
+            "basic": [("night", int(night)), ("fields", len(seen or ())), *basic.items()],
+            "fields": None if seen is None else [{"field": field, "band": "g"} for field in seen],
+            "coverage": None if seen is None else [{"pixel": field, "band": "g"} for field in seen],
+            "computed": NOW,
+        }
+        for night, basic, seen in nights
+    ]
+    return pa.Table.from_pylist(rows, schema=lake.schema("night_summary"))
+
+
+def test_every_month_is_summed_by_itself_and_fields_are_counted_once(lake):
+    rows = summaries(
+        lake,
+        [
+            ("20240131", {"sci": 1}, [400]),
+            ("20240201", {"sci": 2}, [400, 401]),
+            ("20240229", {"sci": 4, "rejected": 8}, [401, 402]),
+            ("20250201", {"sci": 16}, []),
+            ("20250301", {"sci": 32}, None),
+        ],
+    )
+    months = {month: parts["basic"] for month, parts in sum_nights(rows, "month").items()}
+    assert list(months) == ["202401", "202402", "202502", "202503"]
+    assert months["202402"] == {"nights": 2, "sci": 6, "rejected": 8, "fields": 3, "sky_pixels": 3}
+    assert (months["202502"]["fields"], months["202502"]["sky_pixels"]) == (0, 0)
+    assert "fields" not in months["202503"], "a count that was never made is not zero"
+    years = {year: parts["basic"]["sci"] for year, parts in sum_nights(rows, "year").items()}
+    assert years == {"2024": 7, "2025": 48}
+    assert sum_nights(rows.slice(0, 0), "year") == {}
+
+
+@hypothesis_settings(max_examples=10, deadline=None)
+@given(counts=st.lists(st.integers(0, 10**15), min_size=1, max_size=40))
+def test_years_and_months_sum_to_the_nights(lake_without_rows, counts):
+    nights = [f"{2020 + place // 10}{1 + place % 10:02d}01" for place in range(len(counts))]
+    chosen = [(night, {"sci": count}, None) for night, count in zip(nights, counts, strict=True)]
+    rows = summaries(lake_without_rows, chosen)
+    for period in DIGITS:
+        assert sum(parts["basic"]["sci"] for parts in sum_nights(rows, period).values()) == sum(counts)
 
 
 def test_the_figure_of_a_night_is_a_function_of_the_night(small_night, tables, tmp_path):
