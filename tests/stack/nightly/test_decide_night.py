@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -52,9 +53,19 @@ def test_a_held_night_waits_for_a_person_and_the_answer_is_kept(airflow, held):
 
     assert night_state(held, NIGHT).state == "held"
 
+    with contextlib.suppress(AssertionError):  # Airflow 3.3 may answer 500, and then has changed nothing
+        rest.clear(DAG, run, "decide_night")
+    assert night_state(held, NIGHT).state == "held"
+
     answer = {"chosen_options": ["Abandon"], "params_input": {"reason": "the sky was bright", "name": "admin"}}
-    rest.call("PATCH", f"{place}/-1/hitlDetails", json=answer)
-    eventually("the answer is carried out", lambda: state() == "success", 180)
+
+    def answered() -> bool:
+        """Answer whenever it asks: Airflow asks again if the answer came before it saw the asking process end."""
+        if state() == WAITING and not rest.call("GET", f"{place}/-1/hitlDetails")["response_received"]:
+            rest.call("PATCH", f"{place}/-1/hitlDetails", json=answer)
+        return state() == "success"
+
+    eventually("the answer is carried out", answered, 300)
     eventually("nothing follows", lambda: rest.tasks(DAG, run)["publish"]["state"] == "skipped", 90)
     (one,) = decisions(held, NIGHT)
     assert (one.decision, one.by, one.reason) == ("abandon", "admin", "the sky was bright")
