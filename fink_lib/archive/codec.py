@@ -24,9 +24,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fink_lib.archive.kinds import FIXED, WORDS, type_from_json, type_to_json
-from fink_lib.archive.nested import as_bytes, from_bytes, numbers
+from fink_lib.archive.nested import TEXTS, as_bytes, from_bytes, numbers
 
 ID_BYTES = 4
+MOST_OFFSET = 2**31
+"""Arrow's arrays of text end here; longer columns come in several pieces."""
 
 
 @dataclass(frozen=True)
@@ -150,54 +152,130 @@ class Layout:
         ValueError
             If a cell was packed under another layout.
         """
-        wanted = [field for field in self.columns if columns is None or field.name in columns]
-        schema = pa.schema(wanted)
+        wanted = [node for node in self._nodes if columns is None or node.field.name in columns]
+        schema = self.columns if columns is None else pa.schema([node.field for node in wanted])
         if not packed:
             return schema.empty_table()
         width = self._dtype.itemsize
         if any(cell[:ID_BYTES] != self.schema_id for cell in packed):
             raise ValueError(f"a row was packed under another layout than {self.schema_id.hex()}")
-        record = np.frombuffer(b"".join(cell[:width] for cell in packed), self._dtype)
-        valid = np.unpackbits(record["valid"], axis=1, count=len(self._leaves), bitorder="little").astype(bool)
-        ends = width + np.cumsum(record["lengths"], axis=1, dtype=np.int64)
-        source = _Source(packed, record, valid, ends, ends - record["lengths"])
-        names = {field.name for field in wanted}
-        arrays, place, piece = [], 0, 0
-        for field in self.columns:
-            leaves = list(_leaves_of((field.name,), field.type))
-            if field.name in names:
-                arrays.append(source.build(field.type, iter(range(place, place + len(leaves))), itertools.count(piece)))
-            place += len(leaves)
-            piece += sum(1 for leaf in leaves if leaf.code is None and not pa.types.is_struct(leaf.kind))
-        return pa.Table.from_arrays(arrays, schema=schema)
+        record = np.frombuffer(b"".join([cell[:width] for cell in packed]), self._dtype)
+        source = _Source.of(packed, record, len(self._leaves), width)
+        return pa.Table.from_arrays([source.build(node) for node in wanted], schema=schema)
+
+    @cached_property
+    def _nodes(self) -> list[_Node]:
+        """The columns, and where their leaves and their pieces of varying width are."""
+        leaves, pieces = itertools.count(), itertools.count()
+        return [_node_of(field, leaves, pieces) for field in self.columns]
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A column, or a field inside a struct.
+
+    What is asked of its type is asked once: Arrow's types are slow to compare.
+
+    Parameters
+    ----------
+    field : pyarrow.Field
+        Name and type.
+    leaf : int
+        Its place among the leaves.
+    piece : int
+        Its place among the values of varying width; -1 if its width is fixed.
+    truth : bool
+        Whether its values are true or false.
+    text : bool
+        Whether its values are texts or bytes.
+    inner : tuple of _Node
+        The fields of a struct.
+    """
+
+    field: pa.Field
+    leaf: int
+    piece: int = -1
+    truth: bool = False
+    text: bool = False
+    inner: tuple[_Node, ...] = ()
+
+
+def _node_of(field: pa.Field, leaves: Iterator[int], pieces: Iterator[int]) -> _Node:
+    leaf, kind = next(leaves), field.type
+    if pa.types.is_struct(kind):
+        return _Node(field, leaf, inner=tuple(_node_of(one, leaves, pieces) for one in kind))
+    if kind in WORDS and WORDS[kind] in FIXED:
+        return _Node(field, leaf, truth=pa.types.is_boolean(kind))
+    return _Node(field, leaf, next(pieces), text=kind in TEXTS)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Packed rows, taken apart as far as that goes without knowing the columns."""
+    """Packed rows, taken apart as far as that goes without knowing the columns.
+
+    Arrow's buffers are cut from what is made for all leaves at once: a hundred small arrays made one by one would take
+    longer than their values.
+    """
 
     packed: Sequence[bytes]
     record: np.ndarray[Any, Any]
-    valid: np.ndarray[Any, Any]
-    ends: np.ndarray[Any, Any]
-    starts: np.ndarray[Any, Any]
+    bitmaps: pa.Buffer
+    bitmap_bytes: int
+    missing: list[int]
+    starts: list[list[int]]
+    ends: list[list[int]]
+    offsets: np.ndarray[Any, Any]
 
-    def build(self, kind: pa.DataType, places: Iterator[int], pieces: Iterator[int]) -> pa.Array:
-        """Make the column whose leaves come next."""
-        place = next(places)
-        missing = ~self.valid[:, place]
-        if pa.types.is_struct(kind):
-            fields = [self.build(field.type, places, pieces) for field in kind]
-            return pa.StructArray.from_arrays(fields, fields=list(kind), mask=pa.array(missing))
-        if kind in WORDS and WORDS[kind] in FIXED:
-            fixed = self.record[f"v{place}"]
-            if pa.types.is_boolean(kind):
-                fixed = fixed.astype(bool)
-            return pa.array(np.ascontiguousarray(fixed), kind, mask=missing)
-        piece = next(pieces)
-        spans = zip(self.packed, self.starts[:, piece], self.ends[:, piece], missing, strict=True)
-        values = [None if gone else cell[start:end] for cell, start, end, gone in spans]
-        return from_bytes(values, kind)
+    @classmethod
+    def of(cls, packed: Sequence[bytes], record: np.ndarray[Any, Any], leaves: int, width: int) -> _Source:
+        """Take apart the validity bits and the lengths.
+
+        Parameters
+        ----------
+        packed : sequence of bytes
+            The rows.
+        record : numpy.ndarray
+            What they have but variable bytes.
+        leaves : int
+            How many leaves a row has.
+        width : int
+            Where its variable bytes begin.
+        """
+        rows = len(packed)
+        valid = np.unpackbits(record["valid"], axis=1, count=leaves, bitorder="little")
+        bitmap_bytes = -(-rows // 64) * 8  # Arrow likes buffers that begin at a multiple of eight bytes
+        bitmaps = np.zeros((leaves, bitmap_bytes), np.uint8)
+        bitmaps[:, : -(-rows // 8)] = np.packbits(valid.T, axis=1, bitorder="little")
+        missing = (rows - valid.sum(axis=0, dtype=np.int64)).tolist()
+        lengths = record["lengths"].astype(np.int64)
+        ends = width + np.cumsum(lengths, axis=1)
+        offsets = np.zeros((lengths.shape[1], rows + 1), np.int64)
+        np.cumsum(lengths.T, axis=1, out=offsets[:, 1:])
+        starts = ends - lengths
+        return cls(
+            packed, record, pa.py_buffer(bitmaps), bitmap_bytes, missing, starts.T.tolist(), ends.T.tolist(), offsets
+        )
+
+    def build(self, node: _Node) -> pa.Array:
+        """Make a column."""
+        kind, rows, missing = node.field.type, len(self.packed), self.missing[node.leaf]
+        valid = self.bitmaps.slice(node.leaf * self.bitmap_bytes, self.bitmap_bytes) if missing else None
+        if node.inner:
+            fields = [self.build(inner) for inner in node.inner]
+            return pa.Array.from_buffers(kind, rows, [valid], missing, children=fields)
+        if node.piece < 0:
+            values = np.ascontiguousarray(self.record[f"v{node.leaf}"])
+            if node.truth:
+                values = np.packbits(values, bitorder="little")
+            return pa.Array.from_buffers(kind, rows, [valid, pa.py_buffer(values)], missing)
+        offsets, starts, ends = self.offsets[node.piece], self.starts[node.piece], self.ends[node.piece]
+        cells = [cell[start:end] for cell, start, end in zip(self.packed, starts, ends, strict=True)]
+        if node.text and offsets[-1] < MOST_OFFSET:
+            buffers = [valid, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(b"".join(cells))]
+            bare = pa.Array.from_buffers(pa.binary(), rows, buffers, missing)
+            return bare if kind == pa.binary() else bare.cast(kind)
+        there = [True] * rows if valid is None else pa.Array.from_buffers(pa.bool_(), rows, [None, valid]).to_pylist()
+        return from_bytes([cell if known else None for cell, known in zip(cells, there, strict=True)], kind)
 
 
 def _leaves_of(path: tuple[str, ...], kind: pa.DataType) -> Iterator[_Leaf]:

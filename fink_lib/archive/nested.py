@@ -6,7 +6,9 @@ same buffer seen through wider offsets.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ def as_bytes(values: pa.Array) -> pa.Array:
 def from_bytes(cells: Sequence[bytes | None], kind: pa.DataType) -> pa.Array:
     """Read what :func:`as_bytes` wrote."""
     if pa.types.is_map(kind):
-        return pa.array([None if cell is None else _map_entries(cell, kind) for cell in cells], kind)
+        return _maps(cells, kind)
     if pa.types.is_list(kind):
         return _lists(cells, kind)
     return pa.array(cells, pa.binary()).cast(kind)
@@ -127,22 +129,44 @@ def _texts(cell: bytes, kind: pa.DataType) -> list[Any]:
     return values
 
 
-def _map_entries(cell: bytes, kind: pa.MapType) -> list[tuple[Any, Any]]:
-    entries, place = [], 0
-    textual = kind.item_type in TEXTS
+def _maps(cells: Sequence[bytes | None], kind: pa.MapType) -> pa.Array:
+    keys: list[Any] = []
+    items: list[Any] = []
+    offsets = [0]
+    for cell in cells:
+        if cell:
+            own_keys, own_items = _map_entries(cell, kind.key_type == pa.string(), WORDS[kind.item_type])
+            keys += own_keys
+            items += own_items
+        offsets.append(len(keys))
+    gone = [cell is None for cell in cells]
+    mask = pa.array(gone, pa.bool_()) if any(gone) else None
+    return pa.MapArray.from_arrays(
+        pa.array(offsets, pa.int32()), pa.array(keys, kind.key_type), pa.array(items, kind.item_type), kind, mask=mask
+    )
+
+
+@lru_cache(maxsize=1024)  # most alerts of a night say the same of most modules
+def _map_entries(cell: bytes, textual_keys: bool, item_word: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Take the keys and the items of a map apart."""
+    keys, items, place = [], [], 0
+    code = FIXED[item_word][1] if item_word in FIXED else ""
     while place < len(cell):
-        size = int.from_bytes(cell[place : place + 4], "little")
+        (size,) = _LENGTH.unpack_from(cell, place)
         key = cell[place + 4 : place + 4 + size]
         place += 4 + size
-        present = cell[place]
-        size = int.from_bytes(cell[place + 1 : place + 5], "little")
+        present, size = _ITEM.unpack_from(cell, place)
         item = cell[place + 5 : place + 5 + size]
         place += 5 + size
         value: Any = None
-        if present and textual:
-            value = item if kind.item_type == pa.binary() else item.decode()
+        if present and code:
+            value = np.frombuffer(item, code)[0].item()
+            value = bool(value) if item_word == "bool" else value
         elif present:
-            value = np.frombuffer(item, FIXED[WORDS[kind.item_type]][1])[0].item()
-            value = bool(value) if pa.types.is_boolean(kind.item_type) else value
-        entries.append((key if kind.key_type == pa.binary() else key.decode(), value))
-    return entries
+            value = item if item_word == "binary" else item.decode()
+        keys.append(key.decode() if textual_keys else key)
+        items.append(value)
+    return tuple(keys), tuple(items)
+
+
+_LENGTH, _ITEM = struct.Struct("<I"), struct.Struct("<BI")
