@@ -8,6 +8,7 @@ import pytest
 
 from fink_lib.cli import run
 from fink_lib.errors import EXIT_FAILED, EXIT_USAGE
+from fink_lib.simulator import delivery
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,10 @@ def test_an_unknown_clock_or_fault_fails_before_anything_is_sent(
     assert wrong[1].split(":")[0] in capsys.readouterr().err
 
 
-def test_without_a_broker_the_next_step_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_broker_the_next_step_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "CONNECT_TIMEOUT_S", 1.0)
     assert run(["simulate", "--synthetic", "5", "--servers", "127.0.0.1:1"]) == EXIT_FAILED
     assert "fink up kafka" in capsys.readouterr().err
 

@@ -11,6 +11,7 @@ import pytest
 
 from fink_lib.cli import run
 from fink_lib.errors import EXIT_FAILED, EXIT_USAGE, ConfigError
+from fink_lib.simulator import delivery
 from fink_lib.simulator.notices import JSON_TOPIC, XML_TOPIC, read_notices, send_notices
 
 XML, JSON = b"<VOEvent/>", b' {"superevent_id": "S1"}'
@@ -61,6 +62,7 @@ def test_the_command_says_what_is_missing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FINK_HOME", str(folder / "home"))
+    monkeypatch.setattr(delivery, "CONNECT_TIMEOUT_S", 1.0)
     assert run(["simulate", "--gcn", str(folder / "nosuch.xml")]) == EXIT_USAGE
     assert "nosuch.xml" in capsys.readouterr().err
     assert run(["simulate", "--gcn", str(folder), "--servers", "127.0.0.1:1"]) == EXIT_FAILED

@@ -93,7 +93,7 @@ def test_only_alerts_that_a_filter_takes_are_packed_once_with_their_routes(setti
         assert (packet["night"], packet["alert_time"]) == (NIGHT, 2460381.6)
 
 
-@pytest.mark.parametrize("rows", [1, 7, 50, 64, 1000])
+@pytest.mark.parametrize("rows", [pytest.param(1, marks=pytest.mark.long), 7, 50, 64, 1000])
 def test_however_files_are_cut_each_row_is_read_once(
     settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
