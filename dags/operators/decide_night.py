@@ -67,7 +67,9 @@ class DecideNight(ProcessOperator, HITLBranchOperator):
             options=list(COMMANDS),
             params={
                 "reason": Param("", type="string", title="Reason", description="Why; it is kept with the night."),
-                "name": Param("", type="string", title="Your name", description="Empty: the name of your log-in."),
+                "name": Param(
+                    None, type=["null", "string"], title="Your name", description="Empty: that of your log-in."
+                ),
             },
             options_mapping={RELEASE: follow},
             **kwargs,
