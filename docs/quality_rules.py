@@ -34,6 +34,8 @@ A rule that *needs* something does not apply to a night without it: the verdict,
 `…_off` counts deviations: the distance from the median of the past nights, in units of their robust scatter. A night's
 numbers, and what each rule said of it, stay in table `quality` of the lake; Data Docs are in
 `reports/<survey>/<night>/data_docs` and `data_docs_archive`, behind the button *Report* of the two tasks in Airflow.
+Their first page has every rule and needs no network. It links to the pages of Great Expectations, which load their
+styles from elsewhere.
 
 A new rule is an entry in the suite and a number in its SQL, with a reason, a severity, and a test that breaks a night
 on purpose (`tests/unit/nightly/test_broken_nights.py`). Then `python docs/quality_rules.py` writes this page again.

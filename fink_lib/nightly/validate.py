@@ -23,6 +23,7 @@ from fink_lib.nightly.decisions import released_rules
 from fink_lib.nightly.frames import ARCHIVE_SUITES, NIGHT_SUITES, frames_of_archive, frames_of_night, suite_folder
 from fink_lib.nightly.judging import Finding, judge
 from fink_lib.nightly.quality import NUMBERS, keep_quality
+from fink_lib.nightly.rules_page import write_rules_page
 from fink_lib.nightly.stage import NightContext, Verdict, read_verdict, verdict_path
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def validate(context: NightContext) -> Verdict:
     docs = context.report_dir / "data_docs"
     findings = judge(frames, folder, docs, context.night)
     keep_quality(context.lake, context.night, (*NIGHT_SUITES, NUMBERS), numbers, findings, context.now)
-    return gate_verdict(context.night, findings, docs, released_rules(context.lake, context.night))
+    verdict = gate_verdict(context.night, findings, docs, released_rules(context.lake, context.night))
+    write_rules_page(docs, context.survey.name, context.night, findings, verdict.message)
+    return verdict
 
 
 def gate_verdict(night: str, findings: Sequence[Finding], docs: Path, released: Collection[str] = ()) -> Verdict:
@@ -79,6 +82,7 @@ def validate_archive(context: NightContext) -> Verdict:
     findings = judge(frames, folder, docs, context.night)
     keep_quality(context.lake, context.night, ARCHIVE_SUITES, {}, findings, context.now)
     verdict = archive_verdict(context.night, findings, docs)
+    write_rules_page(docs, context.survey.name, context.night, findings, verdict.message)
     return replace(verdict, details=verdict.details | {"sci": context.lake.count("science", context.night)})
 
 

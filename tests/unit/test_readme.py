@@ -107,6 +107,8 @@ def test_folders_and_files_in_the_text_exist():
 
 def test_pictures_are_small_and_as_wide_as_the_script_makes_them():
     pictures = [ROOT / link for link in links() if link.endswith(".png")]
+    on_call = (ROOT / "docs" / "operations.md").read_text()
+    pictures += [ROOT / "docs" / link for link in re.findall(r"!\[[^]]+\]\(([^)]+\.png)\)", on_call)]
     assert {picture.name for picture in pictures} == {picture.name for picture in (ROOT / "docs/images").glob("*.png")}
     for picture in pictures:
         content = picture.read_bytes()

@@ -346,6 +346,8 @@ def test_warnings_pass_and_are_told(lake, context):
         "unavailable_share",
     }
     assert "do not apply to a night like this" in verdict.message
+    first = (context.report_dir / "data_docs" / "index.html").read_text()
+    assert "science.class_missing_share" in first and verdict.message[1:] in first
 
 
 def test_a_night_of_rejects_only_passes(lake, context):
