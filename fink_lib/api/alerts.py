@@ -19,16 +19,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fink_lib.api.column_sets import MAIN_TABLE, ORDER, SOURCE_COLUMN, needed_columns, tells_evolution
-from fink_lib.api.computed import add_computed
-from fink_lib.api.evolution import EVOLUTION, add_evolution
-from fink_lib.api.missing import render_missing
+from fink_lib.api.computed import computed_columns
+from fink_lib.api.evolution import EVOLUTION, NEEDS, add_evolution
+from fink_lib.api.missing import filled_columns
 from fink_lib.api.scans import archived_objects
 from fink_lib.api.stores import Stores
 from fink_lib.archive.rows import serve, stored_for
 from fink_lib.archive.tables import archive_table
 
 if TYPE_CHECKING:
-    from fink_lib.api.live import Choice
+    from fink_lib.api.live import Choice, Within
 
 ARCHIVE, LAKE = "archive", "lake"
 LIST_COLUMNS = ("d:lc_features_g", "d:lc_features_r")
@@ -119,13 +119,18 @@ def find_objects(
     # The states first: a night that is archived meanwhile is then read from the lake, where it still is.
     archived = stores.archived_nights()
     newest = Newest(named(objects), most)
-    live = from_lake(stores, newest, archived, needed)
-    parts, sources = [with_source(live, LAKE)], Counter({LAKE: newest.total})
-    if archived:
-        old, total = archived_objects(stores, objects, archived, most, needed)
-        sources[ARCHIVE] = total
-        parts.append(with_source(old, ARCHIVE))
-    return Found(newest_first(parts).slice(0, most), sources.total(), sources)
+    live = stores.live.packed(newest, archived, lambda block: block.of_objects(objects))
+    sources = Counter({LAKE: newest.total})
+    with stores.archive(MAIN_TABLE).borrow() as (hbase, reader):  # it connects when it is asked for rows
+        old: list[bytes] = []
+        if archived:
+            old, sources[ARCHIVE] = archived_objects(stores, hbase, objects, archived, most)
+        cells, places = [*live, *old], np.repeat([LAKE, ARCHIVE], [len(live), len(old)])
+        jd, candid = (column.to_numpy() for column in reader.decode(cells, ORDER).select(ORDER).columns)
+        chosen = np.lexsort((candid, jd))[::-1][:most]
+        table = reader.decode([cells[place] for place in chosen.tolist()], needed)
+    table = table.append_column(SOURCE_COLUMN, pa.array(places[chosen], pa.string()))
+    return Found(table, sources.total(), sources)
 
 
 def named(objects: Sequence[str]) -> Test:
@@ -140,10 +145,16 @@ def newest_first(parts: Sequence[pa.Table]) -> pa.Table:
     return table.sort_by([(name, "descending") for name in ORDER])
 
 
-def from_lake(stores: Stores, choose: Choice, archived: Collection[str], needed: Collection[str] | None) -> pa.Table:
+def from_lake(
+    stores: Stores,
+    choose: Choice,
+    archived: Collection[str],
+    needed: Collection[str] | None,
+    within: Within | None = None,
+) -> pa.Table:
     """Read alerts of all nights but the archived ones, in the columns that the archive would serve."""
     declared = archive_table(stores.lake.survey, MAIN_TABLE)
-    found = stores.live.find(choose, stored_for(declared, needed), archived)
+    found = stores.live.find(choose, stored_for(declared, needed), archived, within)
     # most objects have no alert in the nights that are not archived
     return serve(declared, found, needed) if found.num_rows else stores.no_alerts(needed)
 
@@ -167,18 +178,21 @@ def rendered(table: pa.Table, strict: bool, wanted: Collection[str] | None = Non
     evolution : bool
         Whether rates and colours are among the columns; they are computed over the rows of the table.
     """
-    table = add_computed(table, wanted)
-    if evolution and tells_evolution(wanted) and EVOLUTION[0] not in table.column_names:
-        table = add_evolution(table)
-    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    # one table at the end: each step of its own would make all columns anew
+    shown = columns | computed_columns(table, wanted)
+    if evolution and tells_evolution(wanted) and EVOLUTION[0] not in columns:
+        evolved = add_evolution(table.select(NEEDS))
+        shown |= {name: evolved.column(name) for name in EVOLUTION}
+    for name, column in columns.items():
         if pa.types.is_struct(column.type):
-            table = table.set_column(place, name, _json_text(column, as_list=name in LIST_COLUMNS))
+            shown[name] = _json_text(column, as_list=name in LIST_COLUMNS)
     if not strict:
-        table = render_missing(table)
-    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        shown |= filled_columns(shown)
+    for name, column in columns.items():
         if pa.types.is_map(column.type):
-            table = table.set_column(place, name, _json_text(column, as_list=False))
-    return table
+            shown[name] = _json_text(column, as_list=False)
+    return pa.Table.from_arrays(list(shown.values()), names=list(shown))
 
 
 def _json_text(column: pa.ChunkedArray, as_list: bool) -> pa.Array:

@@ -91,7 +91,9 @@ def table_response(rows: Rows, arguments: Mapping[str, Any]) -> Response:
     total = table.num_rows if rows.total is None else rows.total
     if total > offset + limit:
         headers["Fink-Truncated"] = f"rows {offset + 1}-{offset + limit} of {total}; use limit and offset"
-    table = without_nan(table.slice(offset, limit))
+    table = table.slice(offset, limit)
+    if not form.takes_nan:
+        table = without_nan(table)
     if arguments["ids"] == "string":
         table = _ids_as_text(table)
     return Response(form.write(table), 200, headers, media_type=form.media_type)

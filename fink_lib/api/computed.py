@@ -34,12 +34,10 @@ class Computed:
     compute: Callable[[pa.Table], pa.Array]
 
 
-def add_computed(table: pa.Table, wanted: Collection[str] | None = None) -> pa.Table:
-    """Append computed columns to served ones: those that are wanted, all if None."""
-    for name, column in COMPUTED.items():
-        if wanted is None or name in wanted:
-            table = table.append_column(name, column.compute(table))
-    return table
+def computed_columns(table: pa.Table, wanted: Collection[str] | None = None) -> dict[str, pa.Array]:
+    """Compute columns from served ones: those that are wanted, all if None."""
+    chosen = {name: column for name, column in COMPUTED.items() if wanted is None or name in wanted}
+    return {name: column.compute(table) for name, column in chosen.items()}
 
 
 def _classification(table: pa.Table) -> pa.Array:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fink_lib.api.alerts import ARCHIVE, LAKE, Found, Test, from_lake, newest_first, with_source
+from fink_lib.api.blocks import Block
 from fink_lib.api.column_sets import SEPARATION_COLUMN
 from fink_lib.api.missing import STATUS_COLUMN
 from fink_lib.api.places import near, separation_deg
@@ -41,6 +42,11 @@ class Cone:
     def rows(self, table: pa.Table, margin_deg: float = 0.0) -> Ints:
         """Give the numbers of the rows whose place is inside."""
         return near(self.ra_deg, self.dec_deg, self.radius_deg + margin_deg, *_places(table))
+
+    def within(self, block: Block) -> Ints:
+        """Give the rows of a block that may be inside, or in the margin."""
+        reach_deg = self.radius_deg + 2 * MARGIN_DEG
+        return block.in_band(self.dec_deg - reach_deg, self.dec_deg + reach_deg)
 
 
 def find_in_cone(stores: Stores, cone: Cone, most: int, needed: Collection[str], test: Test, any_alert: bool) -> Found:
@@ -73,7 +79,8 @@ def find_in_cone(stores: Stores, cone: Cone, most: int, needed: Collection[str],
         If there are archived nights and HBase is away.
     """
     archived = stores.archived_nights()
-    parts = [with_source(light(from_lake(stores, lambda index: cone.rows(index, MARGIN_DEG), archived, needed)), LAKE)]
+    live = from_lake(stores, lambda index: cone.rows(index, MARGIN_DEG), archived, needed, cone.within)
+    parts = [with_source(light(live), LAKE)]
     if archived:
         place = (cone.ra_deg, cone.dec_deg)
         old = archived_cone(stores, place, cone.radius_deg + MARGIN_DEG, archived, needed, any_alert)

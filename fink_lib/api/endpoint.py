@@ -17,7 +17,7 @@ from starlette.responses import Response
 from fink_lib.api.answer import TABLE_ARGUMENTS, Rows, header_list, table_response
 from fink_lib.api.arguments import Argument, read_arguments
 from fink_lib.api.formats import FORMATS
-from fink_lib.api.http import accepts_arrow, conditional, in_time, read_body
+from fink_lib.api.http import accepts_arrow, conditional, in_time, read_body, slow_lane
 from fink_lib.api.problems import PROBLEM_JSON
 from fink_lib.api.stores import Stores
 
@@ -76,6 +76,8 @@ class Endpoint:
         Whether a GET without arguments is answered with the summary, where Fink's API has the path.
     media : tuple of str
         Content types that it may answer with besides JSON and those of tables.
+    slow : callable, optional
+        Tells from what the client sent, unchecked, whether the question reads much; few of those are worked on at once.
     """
 
     path: str
@@ -90,6 +92,7 @@ class Endpoint:
     methods: tuple[str, ...] = ()
     described: bool = True
     media: tuple[str, ...] = ()
+    slow: Callable[[Mapping[str, Any]], bool] | None = None
 
     @property
     def all_arguments(self) -> tuple[Argument, ...]:
@@ -122,7 +125,8 @@ class Endpoint:
             given.update(request.path_params)
             if self.tabular and "output-format" not in given and accepts_arrow(request):
                 given["output-format"] = "arrow"
-            response = await in_time(self._respond, request.app.state.stores, given)
+            lane = slow_lane(request) if self.slow is not None and self.slow(given) else None
+            response = await in_time(self._respond, request.app.state.stores, given, lane=lane)
             return conditional(request, response)
 
         return handle

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fink_lib.api.columns import with_columns
+
 Floats = npt.NDArray[np.float64]
 
 PAIR_DAYS = 0.3
@@ -57,9 +59,8 @@ def add_evolution(table: pa.Table) -> pa.Table:
             coloured = (own_band == one) & np.isfinite(colour)
             rate, sigma = _rates(own_time[coloured], colour[coloured], colour_error[coloured])
             found["v:rate(g-r)"][rows[coloured]], found["v:sigma(rate(g-r))"][rows[coloured]] = rate, sigma
-    for name, values in found.items():
-        table = table.append_column(name, pa.array(values, pa.float64(), mask=~np.isfinite(values)))
-    return table
+    added = {name: pa.array(values, pa.float64(), mask=~np.isfinite(values)) for name, values in found.items()}
+    return with_columns(table, added)
 
 
 def _objects(table: pa.Table, time: Floats) -> Iterator[npt.NDArray[np.int64]]:

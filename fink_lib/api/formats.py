@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -31,6 +32,8 @@ class Format:
 
     media_type: str
     write: Callable[[pa.Table], bytes]
+    takes_nan: bool = False
+    """Whether it writes a number that is not finite as a missing one by itself."""
 
 
 def find_format(name: str) -> Format:
@@ -53,7 +56,7 @@ def write_json(table: pa.Table) -> bytes:
     # a 32-bit float is widened when it becomes a Python number
     columns = [_written(column).to_pylist() for column in table.columns]
     records = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-    return json.dumps(records, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
+    return msgspec.json.encode(records)  # a number that is not finite becomes null
 
 
 def write_csv(table: pa.Table) -> bytes:
@@ -149,7 +152,7 @@ def without_nan(table: pa.Table) -> pa.Table:
 
 
 FORMATS: Mapping[str, Format] = {
-    "json": Format("application/json", write_json),
+    "json": Format("application/json", write_json, takes_nan=True),
     "csv": Format("application/csv", write_csv),
     "votable": Format("text/xml", write_votable),
     "parquet": Format("parquet", write_parquet),

@@ -21,11 +21,32 @@ MOST_PARTS = 100
 TIMEOUT_S = 60.0
 """Nobody waits longer for an answer; what computes it goes on to its own end, and holds its place until then."""
 
+SLOW_AT_ONCE = 2
+"""Questions that read much which are worked on at one time; others wait their turn."""
+
 Result = TypeVar("Result")
 
 
-async def in_time(work: Callable[..., Result], *arguments: Any) -> Result:
+def slow_lane(request: Request) -> anyio.CapacityLimiter:
+    """Give the places for questions that read much: few, so that those who ask for little do not wait for them."""
+    state = request.app.state
+    if not hasattr(state, "slow_lane"):
+        state.slow_lane = anyio.CapacityLimiter(SLOW_AT_ONCE)
+    lane: anyio.CapacityLimiter = state.slow_lane
+    return lane
+
+
+async def in_time(work: Callable[..., Result], *arguments: Any, lane: anyio.CapacityLimiter | None = None) -> Result:
     """Run what may block in a thread, and wait for it no longer than :data:`TIMEOUT_S`.
+
+    Parameters
+    ----------
+    work : callable
+        What to run.
+    *arguments : object
+        What it takes.
+    lane : anyio.CapacityLimiter, optional
+        The places that it has to wait for; those of all without.
 
     Raises
     ------
@@ -34,7 +55,7 @@ async def in_time(work: Callable[..., Result], *arguments: Any) -> Result:
     """
     try:
         with anyio.fail_after(TIMEOUT_S):
-            return await anyio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=lane)
     except TimeoutError:
         text = f"The answer takes longer than {TIMEOUT_S:g} s; ask for less at once.\n"
         raise ApiError("too-slow", text, status=503) from None

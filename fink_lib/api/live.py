@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,17 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from pyarrow.fs import FileSystem, LocalFileSystem
 
+from fink_lib.api.blocks import Block, together
+from fink_lib.api.packed_rows import PackedRows
 from fink_lib.api.row_groups import RowGroups
+from fink_lib.archive.codec import Layout
 from fink_lib.archive.tables import Stored
 from fink_lib.lake import Lake
 from fink_lib.lake.tables import PARTITION
 
 REFRESH_S = 1.0
+MOST_PACKED = 500
+"""Up to so many rows are read one by one; of more, column by column."""
 MOST_BLOCKS = 64
 """Files are taken up one by one; when there are more pieces than this, they are put together."""
 
@@ -50,27 +56,10 @@ INDEX = (
 Ints = npt.NDArray[np.int64]
 Path = tuple[str, ...]
 Shape = Callable[[pa.Table], pa.Table]
+Within = Callable[[Block], Ints]
+Result = TypeVar("Result")
 Choice = Callable[[pa.Table], Ints]
 """Takes the index of all alerts and gives the numbers of the rows that are wanted, in the order of the answer."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """The index of some files.
-
-    Parameters
-    ----------
-    paths : tuple of str
-        The files, relative to the table.
-    lengths : tuple of int
-        How many rows each has.
-    rows : pyarrow.Table
-        :data:`INDEX` and :data:`NIGHT` of all of them.
-    """
-
-    paths: tuple[str, ...]
-    lengths: tuple[int, ...]
-    rows: pa.Table
 
 
 @dataclass
@@ -93,8 +82,15 @@ class LiveAlerts:
     _without: frozenset[str] = field(default=frozenset(), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _groups: RowGroups = field(default_factory=RowGroups, init=False)
+    _group_ends: dict[str, Ints] = field(default_factory=dict, init=False)
 
-    def find(self, choose: Choice, columns: Collection[str] | None, without: Collection[str] = ()) -> pa.Table:
+    def find(
+        self,
+        choose: Choice,
+        columns: Collection[str] | None,
+        without: Collection[str] = (),
+        within: Within | None = None,
+    ) -> pa.Table:
         """Read some alerts.
 
         Parameters
@@ -105,6 +101,8 @@ class LiveAlerts:
             Stored columns; all without.
         without : collection of str
             Nights that are not searched: those that are archived.
+        within : callable, optional
+            Rows of a block among which the wanted ones are; the choice then sees only those.
 
         Returns
         -------
@@ -117,30 +115,70 @@ class LiveAlerts:
             # nothing has no columns: whoever asks knows them without it
             return self._columns(rows, stored) if rows.num_rows else rows.select([])
 
-        return self._find(choose, without, [column.path for column in stored], shape)
+        def read(blocks: list[Block], rows: Ints) -> pa.Table:
+            if len(rows) > MOST_PACKED:
+                return self._read(blocks, rows, [column.path for column in stored], shape)
+            found = self._packed.layout.decode(self._cells(blocks, rows), {column.name for column in stored})
+            return found if found.num_rows else found.select([])
 
-    def science(self, choose: Choice, paths: Sequence[Path], without: Collection[str] = ()) -> pa.Table:
+        return self._find(choose, without, within, read)
+
+    def packed(self, choose: Choice, without: Collection[str] = (), within: Within | None = None) -> list[bytes]:
+        """Give some whole alerts as the archive packs them.
+
+        Parameters
+        ----------
+        choose, without, within
+            See :meth:`find`.
+        """
+        return self._find(choose, without, within, self._cells)
+
+    def science(
+        self, choose: Choice, paths: Sequence[Path], without: Collection[str] = (), within: Within | None = None
+    ) -> pa.Table:
         """Read some alerts as ``science`` has them, as far as some fields go.
 
         Parameters
         ----------
-        choose, without
+        choose, without, within
             See :meth:`find`.
         paths : sequence of tuple of str
             Columns, or fields inside records and lists of records.
         """
-        return self._find(choose, without, paths, lambda rows: rows)
+        return self._find(
+            choose, without, within, lambda blocks, rows: self._read(blocks, rows, paths, lambda one: one)
+        )
 
-    def _find(self, choose: Choice, without: Collection[str], paths: Sequence[Path], shape: Shape) -> pa.Table:
+    def _find(
+        self,
+        choose: Choice,
+        without: Collection[str],
+        within: Within | None,
+        read: Callable[[list[Block], Ints], Result],
+    ) -> Result:
         for last_try in (False, True):
             blocks = self.blocks(without, at_once=last_try)
-            rows = choose(pa.concat_tables([self._none, *(block.rows for block in blocks)]))
+            rows = self._chosen(blocks, choose, within)
             try:
-                return self._read(blocks, rows, paths, shape)
+                return read(blocks, rows)
             except FileNotFoundError:  # compacted and cleaned up between the two steps
                 if last_try:
                     raise
         raise AssertionError("unreachable")
+
+    def _chosen(self, blocks: list[Block], choose: Choice, within: Within | None) -> Ints:
+        """Give the numbers of the rows that are wanted, counted over all blocks."""
+        if within is None:
+            return choose(pa.concat_tables([self._none, *(block.rows for block in blocks)]))
+        parts, numbers, begin = [self._none], [np.empty(0, np.int64)], 0
+        for block in blocks:
+            rows = within(block)
+            if len(rows):
+                parts.append(block.rows.take(pa.array(rows)))
+                numbers.append(begin + rows)
+            begin += block.rows.num_rows
+        chosen: Ints = np.concatenate(numbers)[choose(pa.concat_tables(parts))]
+        return chosen
 
     def blocks(self, without: Collection[str] = (), at_once: bool = False) -> list[Block]:
         """Give the index as it is now, at most :data:`REFRESH_S` old."""
@@ -159,18 +197,22 @@ class LiveAlerts:
         actions = pa.table(self._table.get_add_actions(flatten=True))
         listed = dict(zip(*(actions.column(c).to_pylist() for c in ("path", f"partition.{PARTITION}")), strict=True))
         current = {path for path, night in listed.items() if night not in without}
-        blocks = [kept for block in self._blocks if (kept := _without(block, current)).paths]
+        blocks = [kept for block in self._blocks if (kept := block.only(current)).paths]
         known = {path for block in blocks for path in block.paths}
         for path in sorted(current - known):
             rows = self._index(path, listed[path])
             blocks.append(Block((path,), (rows.num_rows,), rows))
-        self._blocks = blocks if len(blocks) <= MOST_BLOCKS else [_together(blocks)]
+        self._packed.keep(current)
+        self._group_ends = {path: ends for path, ends in self._group_ends.items() if path in current}
+        self._blocks = blocks if len(blocks) <= MOST_BLOCKS else [together(blocks)]
         self._without, self._seen = without, now
 
     def _index(self, path: str, night: str) -> pa.Table:
         """Read what is kept of a file."""
         columns = [column for column in self.stored if column.name in INDEX]
         with self._open(path) as parquet:
+            lengths = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+            self._group_ends[path] = np.cumsum(lengths, dtype=np.int64)
             rows = parquet.read(columns=list(_leaves(parquet, [column.path for column in columns])))
         kept = self._columns(rows, columns)
         return kept.select(INDEX).append_column(NIGHT, pa.array([night] * rows.num_rows, pa.string())).combine_chunks()
@@ -207,6 +249,43 @@ class LiveAlerts:
                 read = self._groups.get((path, group, leaves), partial(parquet.read_row_group, group, list(leaves)))
                 parts.append(read.take(pa.array(rows[mine] - (ends[group] - lengths[group]))))
             return _in_order(parts, places)
+
+    def _cells(self, blocks: list[Block], rows: Ints) -> list[bytes]:
+        """Give whole rows, packed, in their order."""
+        names = [path for block in blocks for path in block.paths]
+        ends = np.cumsum([length for block in blocks for length in block.lengths], dtype=np.int64)
+        found: list[bytes] = [b""] * len(rows)
+        files = np.searchsorted(ends, rows, side="right")
+        for file in np.unique(files).tolist():
+            mine = np.flatnonzero(files == file)
+            path, inside = names[file], rows[mine] - (ends[file - 1] if file else 0)
+            group_ends = self._group_ends.get(path)
+            if group_ends is None:  # the file has left the table, and came in with this request's blocks
+                group_ends = self._ends_of(path)
+            groups = np.searchsorted(group_ends, inside, side="right")
+            for group in np.unique(groups).tolist():
+                some = groups == group
+                own = inside[some] - (group_ends[group - 1] if group else 0)
+                cells = self._packed.take((path, group), own, partial(self._whole, path, group))
+                for place, cell in zip(mine[some].tolist(), cells, strict=True):
+                    found[place] = cell
+        return found
+
+    def _whole(self, path: str, group: int) -> pa.Table:
+        """Read all that the archive would keep of a part of a file."""
+        with self._open(path) as parquet:
+            leaves = _leaves(parquet, [column.path for column in self.stored])
+            return self._columns(parquet.read_row_group(group, list(leaves)), list(self.stored))
+
+    def _ends_of(self, path: str) -> Ints:
+        with self._open(path) as parquet:
+            lengths = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+        return np.cumsum(lengths, dtype=np.int64)
+
+    @cached_property
+    def _packed(self) -> PackedRows:
+        schema = self._columns(self.lake.schema("science").empty_table(), list(self.stored)).schema
+        return PackedRows(Layout(schema))
 
     @cached_property
     def _none(self) -> pa.Table:
@@ -279,21 +358,3 @@ def _holds(column: str, path: Path) -> bool:
     """Tell whether a column of a file belongs to a field; between its names the file has levels of its own."""
     parts = iter(column.split("."))
     return all(name in parts for name in path)
-
-
-def _without(block: Block, current: Collection[str]) -> Block:
-    """Leave out the files of a block that the table does not have any more."""
-    if all(path in current for path in block.paths):
-        return block
-    kept = [path in current for path in block.paths]
-    rows = block.rows.filter(pa.array(np.repeat(kept, block.lengths)))
-    pairs = [pair for pair, keep in zip(zip(block.paths, block.lengths, strict=True), kept, strict=True) if keep]
-    return Block(tuple(path for path, _ in pairs), tuple(length for _, length in pairs), rows.combine_chunks())
-
-
-def _together(blocks: Sequence[Block]) -> Block:
-    return Block(
-        tuple(path for block in blocks for path in block.paths),
-        tuple(length for block in blocks for length in block.lengths),
-        pa.concat_tables([block.rows for block in blocks]).combine_chunks(),
-    )

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fink_lib.api.columns import with_columns
 from fink_lib.surveys.ztf_columns import BLAZAR_COLUMNS, BLAZAR_LEGACY_KEYS, MANGROVE_KEYS
 from fink_lib.surveys.ztf_packet import HISTORIC, NO_MATCH
 
@@ -100,20 +102,31 @@ def render_missing(table: pa.Table, defaults: Mapping[str, Default] = ZTF_DEFAUL
         The same columns; nulls that stay mean that nobody knows.
     """
     columns = dict(zip(table.column_names, table.columns, strict=True))
-    looked: dict[str, pa.Array] = {}
+    return with_columns(table, filled_columns(columns, defaults))
+
+
+def filled_columns(
+    columns: Mapping[str, pa.Array | pa.ChunkedArray], defaults: Mapping[str, Default] = ZTF_DEFAULTS
+) -> dict[str, pa.ChunkedArray]:
+    """Give the columns that :func:`render_missing` changes, by name."""
+    changed: dict[str, pa.ChunkedArray] = {}
+    looked: dict[str, npt.NDArray[np.bool_]] = {}
     for name, default in defaults.items():
         column = columns.get(name)
         if column is None or pa.types.is_null(column.type) or column.null_count == 0:
             continue
-        filled = pc.fill_null(column, pa.scalar(default.value, column.type))
+        where: npt.NDArray[np.bool_] | None = None
         if default.module:
             looked = looked or looked_in(columns[STATUS_COLUMN])
-            filled = pc.if_else(looked.get(default.module, False), filled, column)
-        columns[name] = filled
-    return pa.table(columns)
+            where = looked.get(default.module)
+            if where is None or not where.any():
+                continue
+        filled = pc.fill_null(column, pa.scalar(default.value, column.type))
+        changed[name] = filled if where is None or where.all() else pc.if_else(pa.array(where), filled, column)
+    return changed
 
 
-def looked_in(status: pa.ChunkedArray) -> dict[str, pa.Array]:
+def looked_in(status: pa.ChunkedArray) -> dict[str, npt.NDArray[np.bool_]]:
     """Tell for each module that some row names in which rows it looked; all modules in one pass."""
     maps = status.combine_chunks()
     maps = pa.concat_arrays(maps.chunks) if isinstance(maps, pa.ChunkedArray) else pa.concat_arrays([maps])
@@ -127,7 +140,7 @@ def looked_in(status: pa.ChunkedArray) -> dict[str, pa.Array]:
     for code, module in enumerate(keys.dictionary.to_pylist()):
         mask = np.zeros(len(maps), dtype=bool)
         mask[rows[(codes == code) & said]] = True
-        found[module] = pa.array(mask)
+        found[module] = mask
     return found
 
 

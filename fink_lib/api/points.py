@@ -64,7 +64,9 @@ def with_points(stores: Stores, objects: Sequence[str], rows: Rows, found: Found
 
 def _live(stores: Stores, table: ArchiveTable, objects: Sequence[str], archived: Collection[str]) -> pa.Table:
     paths = [tuple(path.split(".")) for path in table.lake_paths]
-    science = stores.live.science(Newest(named(objects), MOST_ALERTS), paths, archived)
+    science = stores.live.science(
+        Newest(named(objects), MOST_ALERTS), paths, archived, lambda block: block.of_objects(objects)
+    )
     if not science.num_rows:
         return _entries(stores.empty_archive_rows(table.name))
     chosen = columns_of(table, select(table, science.take(pa.array(np.arange(science.num_rows)[::-1]))))

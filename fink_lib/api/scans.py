@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from fink_lib.api.column_sets import MAIN_TABLE, ORDER
 from fink_lib.api.stores import Stores
+from fink_lib.archive.hbase import HBase
 from fink_lib.archive.reader import CHUNK_ROWS, ArchiveReader
-from fink_lib.archive.tables import PACKED
+from fink_lib.archive.tables import PACKED, archive_table
 from fink_lib.surveys import Survey
 
 LONGEST_S = 10.0
@@ -77,20 +78,20 @@ class Archived:
 
 
 def archived_objects(
-    stores: Stores, objects: Sequence[str], nights: Collection[str], most: int, needed: Collection[str] | None
-) -> tuple[pa.Table, int]:
-    """Read the newest archived alerts of objects, and count all; rows of other nights than `nights` do not count."""
+    stores: Stores, hbase: HBase, objects: Sequence[str], nights: Collection[str], most: int
+) -> tuple[list[bytes], int]:
+    """Read the newest archived alerts of objects, packed, and count all; rows of other nights do not count."""
+    key = archive_table(stores.lake.survey, MAIN_TABLE).key
     newest: list[tuple[float, bytes]] = []
     total = 0
-    with stores.archive(MAIN_TABLE).borrow() as (hbase, reader):
-        for name in objects:
-            rows = hbase.scan_prefix(MAIN_TABLE, reader.table.key.prefix(name), [PACKED])
-            jds = [float(reader.table.key.parse(key)[1]) for key, _ in rows]
-            found = zip(jds, nights_of(stores.lake.survey, jds), rows, strict=True)
-            kept = [(jd, cells[PACKED]) for jd, night, (_, cells) in found if night in nights]
-            total += len(kept)
-            newest = heapq.nlargest(most, [*newest, *kept])
-        return reader.decode([cell for _, cell in newest], needed), total
+    for name in objects:
+        rows = hbase.scan_prefix(MAIN_TABLE, key.prefix(name), [PACKED])
+        jds = [float(key.parse(one)[1]) for one, _ in rows]
+        found = zip(jds, nights_of(stores.lake.survey, jds), rows, strict=True)
+        kept = [(jd, cells[PACKED]) for jd, night, (_, cells) in found if night in nights]
+        total += len(kept)
+        newest = heapq.nlargest(most, [*newest, *kept])
+    return [cell for _, cell in newest], total
 
 
 def archived_newest(

@@ -272,8 +272,7 @@ class _Source:
         cells = [cell[start:end] for cell, start, end in zip(self.packed, starts, ends, strict=True)]
         if node.text and offsets[-1] < MOST_OFFSET:
             buffers = [valid, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(b"".join(cells))]
-            bare = pa.Array.from_buffers(pa.binary(), rows, buffers, missing)
-            return bare if kind == pa.binary() else bare.cast(kind)
+            return pa.Array.from_buffers(kind, rows, buffers, missing)  # it was text when it was packed
         there = [True] * rows if valid is None else pa.Array.from_buffers(pa.bool_(), rows, [None, valid]).to_pylist()
         return from_bytes([cell if known else None for cell, known in zip(cells, there, strict=True)], kind)
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import happybase.connection
-from Hbase_thrift import AlreadyExists, BatchMutation, IllegalArgument, Mutation
+from Hbase_thrift import AlreadyExists, BatchMutation, IllegalArgument, Mutation, TScan
 from Hbase_thrift import IOError as HBaseIOError
 from thriftpy2.protocol.cybin import TCyBinaryProtocol  # type: ignore[attr-defined]
 from thriftpy2.thrift import TException
@@ -217,16 +217,22 @@ class HBase:
         filter_string: str | None,
         connection: happybase.connection.Connection,
     ) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        scanned = connection.table(self._name(table)).scan(
-            row_start=bounds[0],
-            row_stop=bounds[1],
+        # happybase's own scan asks once more to see that nothing follows; fewer rows than asked for say the same
+        client = connection.client
+        wanted = TScan(
+            startRow=bounds[0],
+            stopRow=bounds[1],
             columns=columns,
-            filter=filter_string,
-            batch_size=number,
-            limit=number,
-            reverse=reverse,
+            caching=number,
+            filterString=filter_string,
+            reversed=reverse,
         )
-        return list(scanned)
+        scanner = client.scannerOpenWithScan(self._name(table).encode(), wanted, {})
+        try:
+            rows = client.scannerGetList(scanner, number)
+        finally:
+            client.scannerClose(scanner)
+        return [(row.row, {name: cell.value for name, cell in row.columns.items()}) for row in rows]
 
     def _name(self, table: str) -> str:
         return f"{self._settings.table_prefix}{table}"

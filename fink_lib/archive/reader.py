@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -150,15 +150,18 @@ class ArchiveReader:
         all_alerts: bool,
     ) -> Iterator[pa.Table]:
         parts = self.table.key.parts[:2]
-        for bounds in ranges:
+
+        def find(bounds: tuple[tuple[int, int], tuple[int, int]]) -> Iterator[Found]:
             start, stop = (
                 "_".join(part.format(value) for part, value in zip(parts, bound, strict=True)).encode()
                 for bound in bounds
             )
             only = None if all_alerts else NEWEST_CELL
-            found = self._hbase.scan(self.table.name, start, stop, [FAMILY.encode()], filter_string=only)
-            while part := list(islice(found, CHUNK_ROWS)):
-                yield self.table_of(iter(part), columns)
+            return self._hbase.scan(self.table.name, start, stop, [FAMILY.encode()], filter_string=only)
+
+        found = chain.from_iterable(map(find, ranges))  # a range of its own holds few rows
+        while part := list(islice(found, CHUNK_ROWS)):
+            yield self.table_of(iter(part), columns)
 
     def table_of(self, found: Iterator[Found], columns: Collection[str] | None = None) -> pa.Table:
         """Unpack rows that :meth:`find` gave."""

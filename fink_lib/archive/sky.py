@@ -119,10 +119,12 @@ def _ring(fine: Any) -> tuple[Ints, Ints]:
 
 
 def _to_ring(cells: Any) -> Ints:
-    from cdshealpix import to_ring
-
-    found: Ints = to_ring(np.asarray(cells).astype(np.uint64), DEPTH, num_threads=1).astype(np.int64)
-    return found
+    nested = np.asarray(cells).astype(np.int64)
+    x, y = np.zeros_like(nested), np.zeros_like(nested)
+    for bit in range(DEPTH):
+        x |= (nested >> 2 * bit & 1) << bit
+        y |= (nested >> 2 * bit + 1 & 1) << bit
+    return _ring_of(nested >> 2 * DEPTH, x, y)
 
 
 def _runs(places: Ints, width: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:

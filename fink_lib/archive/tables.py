@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -154,7 +155,12 @@ def archive_tables(survey: Survey) -> tuple[ArchiveTable, ...]:
         raise ConfigError(f"no archive tables are declared for survey {survey.name!r}; see fink_lib/archive/tables.py")
     from fink_lib.archive.ztf_tables import ztf_tables
 
-    return ztf_tables(tuple(field.name for field in survey.alert_schema.field("candidate").type))
+    if survey not in _FIELDS:  # whoever reads asks often, and Arrow makes the names anew each time
+        _FIELDS[survey] = tuple(field.name for field in survey.alert_schema.field("candidate").type)
+    return ztf_tables(_FIELDS[survey])
+
+
+_FIELDS: WeakKeyDictionary[Survey, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def night_tables(survey: Survey) -> tuple[ArchiveTable, ...]:

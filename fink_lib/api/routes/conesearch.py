@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from fink_lib.api.answer import Rows
 from fink_lib.api.arguments import MAX_ROWS, Argument
@@ -15,6 +17,7 @@ from fink_lib.api.problems import bad_argument, missing_argument
 from fink_lib.api.search import between
 
 ALWAYS = ("i:ra", "i:dec", SEPARATION_COLUMN)
+SMALL_ARCSEC = 600.0
 FIRST_SEEN, SEEN = "i:jdstarthist", "i:jd"
 
 ARGUMENTS = (
@@ -56,6 +59,14 @@ def _dates(call: Call) -> tuple[float | None, float | None]:
     return low, high
 
 
+def is_large(given: Mapping[str, Any]) -> bool:
+    """Tell whether a cone is so large that reading it takes long."""
+    try:
+        return not float(given.get("radius", 0)) <= SMALL_ARCSEC
+    except (TypeError, ValueError):
+        return False  # it will be refused
+
+
 ENDPOINTS = (
     Endpoint(
         "/api/v1/conesearch",
@@ -67,5 +78,6 @@ ENDPOINTS = (
         ],
         compatible=True,
         tabular=True,
+        slow=is_large,
     ),
 )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from functools import partial
 
+import anyio
 import pytest
 
 from fink_lib.api import http
 from fink_lib.api.arguments import read_date
 from fink_lib.api.problems import ApiError
+from fink_lib.api.routes.conesearch import is_large
 from tests.unit.api.conftest import NIGHTS
 
 STATISTICS = "/api/v1/statistics"
@@ -55,6 +59,40 @@ def test_arguments_may_come_as_a_form(client):
 def test_a_form_that_is_none_is_the_clients_error(client, content):
     answer = client.post(OBJECTS, content=content, headers={"Content-Type": "multipart/form-data; boundary=x"})
     assert answer.status_code == 400
+
+
+async def _most_at_once(tasks: int, lane: anyio.CapacityLimiter | None) -> int:
+    running, seen, lock = 0, [0], threading.Lock()
+
+    def work() -> None:
+        nonlocal running
+        with lock:
+            running += 1
+            seen.append(running)
+        time.sleep(0.1)
+        with lock:
+            running -= 1
+
+    async with anyio.create_task_group() as group:
+        for _ in range(tasks):
+            group.start_soon(partial(http.in_time, work, lane=lane))
+    return max(seen)
+
+
+def test_few_large_questions_are_worked_on_at_once():
+    async def ask() -> tuple[int, int]:
+        return await _most_at_once(6, anyio.CapacityLimiter(2)), await _most_at_once(6, None)
+
+    few, all_of_them = anyio.run(ask)
+    assert few == 2 < all_of_them
+
+
+@pytest.mark.parametrize(
+    ("radius", "large"), [("60", False), (600, False), ("601", True), (18_000, True), ("wide", False), (None, False)]
+)
+def test_a_cone_is_large_beyond_ten_arcminutes(radius, large):
+    assert is_large({"ra": "1", "dec": "2", "radius": radius}) is large
+    assert not is_large({})
 
 
 async def _soon(limit_s: float, takes_s: float) -> str:

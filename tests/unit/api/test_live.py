@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fink_lib.api import live
+from fink_lib.api import live, packed_rows
 from fink_lib.api.live import LiveAlerts
+from fink_lib.archive.rows import pack
 from fink_lib.archive.tables import archive_table
 from fink_lib.lake import Lake
 from fink_lib.surveys import get_survey
@@ -79,7 +80,7 @@ def test_fields_inside_lists_are_read_as_science_has_them(lake):
 def test_a_file_that_lacks_a_column_gives_nulls(lake, monkeypatch):
     lake.append("science", alerts(lake, NIGHTS[1], FIRST, 3))
     follows = reader(lake)
-    follows.find(everything, {"i:candid"})
+    follows.blocks()
     monkeypatch.setattr(live, "_leaves", lambda *_: ("candid", "objectId"))
     found = follows.find(everything, {"i:candid", "i:jd", "d:tns", "d:fink_status"})
     assert found.column("i:jd").to_pylist() == found.column("d:tns").to_pylist() == [None] * 3
@@ -101,9 +102,59 @@ def test_any_rows_in_any_order_are_those_of_the_lake(tmp_path_factory, sizes, da
         places = {one: place for place, one in enumerate(index.column("i:candid").to_pylist())}
         return np.array([places[FIRST + one] for one in wanted], np.int64)
 
-    found = reader(lake).find(choose, None)
+    follows = reader(lake)
+    found = follows.find(choose, None)
+    live.MOST_PACKED, packed = -1, live.MOST_PACKED
+    try:
+        assert follows.find(choose, None).equals(found)  # row by row or column by column
+    finally:
+        live.MOST_PACKED = packed
     assert ids(found) == [FIRST + one for one in wanted]
     stored = {row["candid"]: row for row in lake.read("science").to_pylist()}
     for row in found.to_pylist():
         assert row["i:ra"] == stored[row["i:candid"]]["candidate"]["ra"]
         assert row["d:cdsxmatch"] == stored[row["i:candid"]]["cdsxmatch"]
+
+
+def test_rows_looked_for_among_few_are_those_found_among_all(lake):
+    for place in range(3):
+        lake.append("science", alerts(lake, NIGHTS[place % 2], FIRST + 10 * place, 10))
+    follows = reader(lake)
+    index = pa.concat_tables(block.rows for block in follows.blocks())
+    name, ra, dec = (index.column(column)[17].as_py() for column in ("i:objectId", "i:ra", "i:dec"))
+
+    def of_object(rows: pa.Table) -> np.ndarray:
+        return np.flatnonzero(np.array(rows.column("i:objectId").to_pylist()) == name)
+
+    def at_place(rows: pa.Table) -> np.ndarray:
+        return np.flatnonzero((rows.column("i:ra").to_numpy() == ra) & (rows.column("i:dec").to_numpy() == dec))
+
+    for choose, within in (
+        (of_object, lambda block: block.of_objects([name, "ZTF00nothing"])),
+        (at_place, lambda block: block.in_band(dec - 1e-6, dec + 1e-6)),
+    ):
+        few = follows.packed(choose, (), within)
+        assert few and few == follows.packed(choose)
+    assert follows.packed(of_object, (), lambda block: block.of_objects(["ZTF00nothing"])) == []
+
+
+def test_what_is_packed_is_what_the_archive_would_hold(lake):
+    lake.append("science", alerts(lake, NIGHTS[1], FIRST, 7))
+    table = archive_table(lake.survey, "ztf")
+    rows = pack(table, table.layout(lake.survey), lake.read("science"))
+    assert sorted(reader(lake).packed(everything)) == sorted(cell for row in rows for cell in row.cells.values())
+
+
+def test_the_room_of_files_that_are_gone_is_given_back(lake, monkeypatch):
+    monkeypatch.setattr(packed_rows, "LEAST_DEAD_BYTES", 0)
+    kept = packed_rows.PackedRows(archive_table(lake.survey, "ztf").layout(lake.survey))
+    whole = reader(lake)
+    lake.append("science", alerts(lake, NIGHTS[1], FIRST, 5))
+
+    def read() -> pa.Table:
+        return whole.find(everything, None)
+
+    cells = kept.take(("a", 0), np.arange(5), read)
+    assert kept.take(("a", 0), np.array([3, 1]), lambda: pytest.fail("it is packed already")) == [cells[3], cells[1]]
+    kept.keep(["b"])
+    assert kept.take(("a", 0), np.arange(5), read) == cells
