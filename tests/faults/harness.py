@@ -84,7 +84,7 @@ class Harness:
         self.note(f"{name} started, pid {process.pid}")
         return process
 
-    def run(self, *command: str, name: str, failpoint: str = "", timeout_s: float = 180.0) -> int:
+    def run(self, *command: str, name: str, failpoint: str = "", timeout_s: float = 600.0) -> int:
         """Start a process, wait for its end and give its exit code (negative: the signal that ended it)."""
         process = self.start(*command, name=name, failpoint=failpoint)
         try:
@@ -217,7 +217,7 @@ class Harness:
         process.send_signal(signal.SIGINT)
         process.wait(ENDED_S)
 
-    def feed(self, *options: str, timeout_s: float = 120.0) -> None:
+    def feed(self, *options: str, timeout_s: float = 600.0) -> None:
         """Run the simulator to its end."""
         process = self.feeder(*options)
         assert process.wait(timeout_s) == 0, self.tail("simulate")

@@ -207,6 +207,7 @@ def bring_up_to_date(shop: Workshop, replay: Replay, progress: Callable[[str], N
     made = {table: sides["shadow"] for table, sides in difference.summary["tables"].items()}
     difference.summary.update(_order(replay, versions_of(shadow.live, night)))
     write_report(replay_dir(settings, replay.survey, night), difference)
+    failpoint(settings, replay.survey, "replay", "replay_before_record")
     return keep_replay(
         settings, replay, state=COMPARED, content={**made, "live_files": {"digest": looked_at}}
     ), difference

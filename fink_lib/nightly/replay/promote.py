@@ -77,6 +77,7 @@ def promote(context: NightContext) -> Verdict:
         _switch(context, replay, shadow)
         failpoint(settings, survey, REPLAY, "promote_before_sent")
         sent += send_healed(context, filters, replay.number)
+        failpoint(settings, survey, REPLAY, "promote_before_end")
         replay = keep_replay(settings, replay, state=PROMOTED)
         _clear(settings, replay, shadow)
     words = f"the replay of night {night} stands for it now: generation {replay.number}"
@@ -116,6 +117,7 @@ def _decided(context: NightContext, replay: Replay) -> Replay:
     if present is not None and present.state in ("archived", "held", "failed"):
         reason = "a replay takes the night's place; the archive follows"
         set_state(lake, night, "closed", REPLAY, reason, context.now)
+    failpoint(settings, replay.survey, REPLAY, "promote_before_record")
     return keep_replay(settings, replay, state=PROMOTING, number=number)
 
 

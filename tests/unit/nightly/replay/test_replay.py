@@ -159,7 +159,8 @@ def test_two_replays_of_a_night_never_run_at_once(settings: Settings, lake: Lake
 
 
 @pytest.mark.parametrize("place", ["replay_after_rejected", "replay_in_piece", "replay_after_piece",
-                                   "replay_before_night", "replay_before_compare"])  # fmt: skip
+                                   "replay_before_night", "replay_before_compare",
+                                   "replay_before_record"])  # fmt: skip
 def test_a_replay_that_is_killed_leaves_the_live_night_alone_and_goes_on(
     settings: Settings, lake: Lake, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
