@@ -148,6 +148,12 @@ def digests(harness: Harness, night: str) -> dict[str, Any]:
     return {table: content[table] for table in ("science", "rejected", "reclassified")}
 
 
+def would_change(harness: Harness, night: str) -> list[str]:
+    """Name the tables that the last replay would change."""
+    file = harness.settings.report_dir(SURVEY, night) / "replay" / "difference.json"
+    return [name for name, sides in json.loads(file.read_text())["tables"].items() if not sides["equal"]]
+
+
 def bring_late(harness: Harness, night: str, seed: int, number: int = 12) -> None:
     """Let alerts of the night arrive now, and the streams take them in; the catalogues stay as they are."""
     catalogs = harness.settings.catalog_dir

@@ -27,6 +27,7 @@ from tests.faults.replayed import (
     fingerprint,
     install_types,
     record,
+    would_change,
 )
 
 ALERTS = "200"
@@ -90,7 +91,8 @@ def made(harness: Harness) -> Iterator[Made]:
     install_types(harness, night, LABELS[0])
     assert [harness.once(stage) for stage in STAGES[1:]] == [0, 0]
     time.sleep(harness.settings.nightly.quiet_s)
-    assert [harness.nightly(stage, night) for stage in ("close_night", "reconcile")] == [0, 0]
+    # A replay finds tracklets, as compact does: without it they would be news.
+    assert [harness.nightly(stage, night) for stage in ("close_night", "reconcile", "compact")] == [0, 0, 0]
     assert harness.problems() == []
     made = Made(night, LABELS[0])
     relabel(harness, made)
@@ -155,11 +157,8 @@ def test_a_promotion_killed_anywhere_switches_readers_once_and_tells_each_change
         assert corrected(harness, promoted["number"]) == changed & sent
         # What readers see now is what an undisturbed replay makes: made again, nothing would change.
         assert replay(harness, made) == 0, harness.tail("replay")
-        assert digests(harness, made.night) == {
-            **digests(harness, made.night),
-            "science": promoted["content"]["science"],
-        }
-        assert "equals the live night" in harness.tail("replay", 200), f"killed at {place}"
+        assert would_change(harness, made.night) == [], f"killed at {place}"
+        assert digests(harness, made.night)["science"] == promoted["content"]["science"]
         relabel(harness, made)
         assert replay(harness, made) == 0, harness.tail("replay")
     assert harness.nightly("reconcile", made.night) == 0, harness.tail("reconcile")
@@ -191,7 +190,7 @@ def test_alerts_that_come_late_while_a_night_is_made_again_and_promoted_stay(har
     assert step(harness, made, "promote") == 0, harness.tail("replay")
     assert check_whole(harness) == []
     assert replay(harness, made) == 0, harness.tail("replay")
-    assert "equals the live night" in harness.tail("replay", 200)
+    assert would_change(harness, made.night) == []
     for stage in ("close_night", "reconcile"):
         assert harness.nightly(stage, made.night) == 0, harness.tail(stage)
 
