@@ -95,6 +95,7 @@ def discard(context: NightContext) -> Verdict:
             return Verdict(True, f"night {night} has no replay to discard")
         if replay.state == PROMOTING and committed_number(context.lake, night) >= replay.number:
             return Verdict(False, f"night {night} is switched already; finish it: fink replay promote {night}")
+        _open_again(context, replay)
         keep_replay(settings, replay, state=DISCARDED)
         _clear(settings, replay, shadow_of(context.lake, night, replay.name))
     return Verdict(True, f"the replay of night {night} is discarded; the night is as it was")
@@ -115,10 +116,23 @@ def _decided(context: NightContext, replay: Replay) -> Replay:
     lake.append("healed", healed, writer, number)
     present = night_state(lake, night)
     if present is not None and present.state in ("archived", "held", "failed"):
-        reason = "a replay takes the night's place; the archive follows"
-        set_state(lake, night, "closed", REPLAY, reason, context.now)
+        set_state(lake, night, "closed", REPLAY, _reason(replay), context.now)
     failpoint(settings, replay.survey, REPLAY, "promote_before_record")
     return keep_replay(settings, replay, state=PROMOTING, number=number)
+
+
+def _reason(replay: Replay) -> str:
+    return f"replay {replay.name} takes the night's place; the archive follows"
+
+
+def _open_again(context: NightContext, replay: Replay) -> None:
+    """Give the night the state back that a promotion which ended here has taken from it."""
+    rows = context.lake.read("nights", [context.night]).sort_by("time").to_pylist()
+    if len(rows) > 1 and (rows[-1]["state"], rows[-1]["reason"]) == ("closed", _reason(replay)):
+        before = rows[-2]
+        set_state(
+            context.lake, context.night, before["state"], before["stage"], before["reason"], context.now, before["by"]
+        )
 
 
 def _switch(context: NightContext, replay: Replay, shadow: ShadowLake) -> None:

@@ -228,6 +228,22 @@ def test_a_discarded_replay_leaves_no_trace(settings: Settings, replayed: Lake) 
     assert run(settings, "discard")["ok"]
 
 
+@pytest.mark.parametrize("state", ["archived", "held", "failed"])
+@pytest.mark.parametrize("place", ["promote_before_record", "promote_before_switch"])
+def test_a_night_whose_promotion_died_is_as_it_was_when_its_replay_is_discarded(
+    settings: Settings, replayed: Lake, state: str, place: str
+) -> None:
+    set_state(replayed, NIGHT, state, "validate", "the reason", NOW, by="ann")
+    with dying_at(place), pytest.raises(Killed):
+        run(settings, "promote")
+    closed = night_state(replayed, NIGHT)
+    assert closed is not None and closed.state == "closed"
+    assert run(settings, "discard")["ok"]
+    present = night_state(replayed, NIGHT)
+    assert present is not None
+    assert (present.state, present.stage, present.by, present.reason) == (state, "validate", "ann", "the reason")
+
+
 def test_a_night_that_is_switched_cannot_be_discarded(settings: Settings, replayed: Lake) -> None:
     with dying_at("promote_after_switch"), pytest.raises(Killed):
         run(settings, "promote")
