@@ -107,6 +107,7 @@ def test_copies_from_other_offsets_are_duplicates(again, sky):
     assert lake.read("rejected").column("reason").to_pylist().count("duplicate") == len(before)
 
 
+@pytest.mark.long
 def test_a_result_does_not_depend_on_the_batch_it_came_in(first, sky, tmp_path):
     lake = installation(tmp_path, sky)
     packets = list(sky.packets())

@@ -260,6 +260,7 @@ def test_twenty_good_nights_pass(lake, home, tmp_path):
     assert warnings == {"science.class_missing_share"}  # there is no snapshot of SIMBAD
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not RECORDED.exists(), reason="the recorded alerts are not at hand")
 def test_recorded_nights_break_no_rule_about_raw(tmp_path):
     """All recorded alerts as they are, of 39 nights and of every packet version."""
