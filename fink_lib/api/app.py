@@ -24,6 +24,7 @@ from starlette.responses import Response
 import fink_lib
 from fink_lib.api import routes
 from fink_lib.api.endpoint import Endpoint
+from fink_lib.api.http import Lanes
 from fink_lib.api.metrics import CountRequests
 from fink_lib.api.operation import SECURITY_SCHEMES
 from fink_lib.api.pages import router as pages
@@ -87,7 +88,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     stores = Stores(settings or load_settings())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.lanes = Lanes()
         warm_up = threading.Thread(target=stores.warm_up, name="warm-up")
         warm_up.start()
         yield
@@ -105,7 +107,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.stores = stores
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
+    # the lightest compression: the next levels take milliseconds from everybody for a few per cent less
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from fink_lib.api.answer import TABLE_ARGUMENTS, Rows, header_list, table_response
 from fink_lib.api.arguments import Argument, read_arguments
 from fink_lib.api.formats import FORMATS
-from fink_lib.api.http import accepts_arrow, conditional, in_time, read_body, slow_lane
+from fink_lib.api.http import Lanes, accepts_arrow, conditional, in_time, read_body
 from fink_lib.api.problems import PROBLEM_JSON
 from fink_lib.api.stores import Stores
 
@@ -125,11 +126,16 @@ class Endpoint:
             given.update(request.path_params)
             if self.tabular and "output-format" not in given and accepts_arrow(request):
                 given["output-format"] = "arrow"
-            lane = slow_lane(request) if self.slow is not None and self.slow(given) else None
-            response = await in_time(self._respond, request.app.state.stores, given, lane=lane)
+            response = await in_time(self._respond, request.app.state.stores, given, lane=self._lane(request, given))
             return conditional(request, response)
 
         return handle
+
+    def _lane(self, request: Request, given: Mapping[str, Any]) -> anyio.CapacityLimiter | None:
+        if not self.tabular:
+            return None
+        lanes: Lanes = request.app.state.lanes
+        return lanes.long if self.slow is not None and self.slow(given) else lanes.short
 
     def _respond(self, stores: Stores, given: Mapping[str, Any]) -> Response:
         arguments, ignored = read_arguments(self.all_arguments, given)

@@ -6,11 +6,13 @@ import json
 import threading
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import anyio
 import pytest
 
 from fink_lib.api import http
+from fink_lib.api.app import find_endpoints
 from fink_lib.api.arguments import read_date
 from fink_lib.api.problems import ApiError
 from fink_lib.api.routes.conesearch import is_large
@@ -128,3 +130,15 @@ def test_dates_are_iso_or_julian_or_modified_julian(text, jd):
 def test_what_is_no_date_is_refused(text):
     with pytest.raises(ApiError):
         read_date("x", text)
+
+
+def test_questions_for_tables_have_few_places_and_large_ones_their_own():
+    lanes = http.Lanes()
+    assert (lanes.short.total_tokens, lanes.long.total_tokens) == (http.TABLES_AT_ONCE, http.SLOW_AT_ONCE)
+    request = SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(lanes=lanes)))
+    by_path = {endpoint.path: endpoint for endpoint in find_endpoints()}
+    cone = by_path["/api/v1/conesearch"]
+    assert cone._lane(request, {"radius": "60"}) is lanes.short
+    assert cone._lane(request, {"radius": "18000"}) is lanes.long
+    assert by_path["/api/v1/objects"]._lane(request, {"objectId": "ZTF18aaaaaah"}) is lanes.short
+    assert by_path["/health"]._lane(request, {}) is None
