@@ -35,7 +35,8 @@ check: setup  ## format, lint, types, import rules
 
 test: setup  ## all tests in their short form: unit, spark, services, faults
 	$(PY) -m pytest -m "not long" -n 2 --dist loadfile --durations 15 tests/unit
-	$(PY) -m pytest -m "not long" -n 3 --dist loadfile --durations 15 tests/faults tests/spark tests/stack
+	$(PY) -m pytest -m "not long" -n 3 --dist loadfile --durations 15 tests/spark tests/stack
+	$(PY) -m pytest -m "not long" --durations 15 tests/faults
 
 test-long: setup  ## the long tests of unit, spark and services
 	$(PY) -m pytest tests/unit tests/spark tests/stack
