@@ -273,20 +273,12 @@ class Keeper:
                     self.drivers[stage] = self._harness.driver(stage)
 
 
-class Sampler:
-    """Looks ten times a second whether two drivers of a stage are at work at once.
+class Watcher:
+    """A thread that looks at something as long as its block runs."""
 
-    At work is a driver that has its JVM; the loser of a double start never gets one. The JVM of a driver that was
-    killed may end a moment after it, so the winner waits for that end before it starts its own. The list of
-    processes is read one by one: only two that are both there in two looks running were there together.
-    """
-
-    def __init__(self, harness: Harness) -> None:
-        self.seen: Counter[str] = Counter()
-        self._harness = harness
+    def __init__(self, name: str) -> None:
         self._ended = threading.Event()
-        self._before: dict[str, set[int]] = {}
-        self._thread = threading.Thread(target=self._look, name="sampler")
+        self._thread = threading.Thread(target=self._look, name=name)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -295,6 +287,24 @@ class Sampler:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+
+    def _look(self) -> None:
+        raise NotImplementedError
+
+
+class Sampler(Watcher):
+    """Looks ten times a second whether two drivers of a stage are at work at once.
+
+    At work is a driver that has its JVM; the loser of a double start never gets one. The JVM of a driver that was
+    killed may end a moment after it, so the winner waits for that end before it starts its own. The list of
+    processes is read one by one: only two that are both there in two looks running were there together.
+    """
+
+    def __init__(self, harness: Harness) -> None:
+        super().__init__("sampler")
+        self.seen: Counter[str] = Counter()
+        self._harness = harness
+        self._before: dict[str, set[int]] = {}
 
     def _look(self) -> None:
         while not self._ended.wait(0.1):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +28,7 @@ from tests.faults.checker import (
     say,
 )
 from tests.faults.evidence import Lake, Row, read_manifest, read_topics
-from tests.faults.harness import INPUT, STAGES, SURVEY, Harness
+from tests.faults.harness import INPUT, STAGES, SURVEY, Harness, Watcher
 
 MAKING = (
     "replay_after_rejected",
@@ -55,25 +54,16 @@ LIVE = ("raw", "cutouts", "quarantine", "science", "rejected", "reclassified", "
 CORRECTIONS = "fink_corrections_ztf"
 
 
-class Watcher:
+class Reader(Watcher):
     """Reads the live night again and again, as users do, and notes each different content that it saw."""
 
     def __init__(self, harness: Harness, night: str) -> None:
+        super().__init__("reader")
         self.seen: list[dict[int, str]] = []
         self.doubled: Counter[int] = Counter()
         self.looks = 0
         self._uri = f"{harness.settings.lake_root}/science/{SURVEY}"
         self._night = night
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watcher")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
 
     def contents(self, ids: Iterable[int]) -> list[dict[int, str]]:
         """Give what was seen of some alerts, each content once, in order."""
@@ -85,7 +75,7 @@ class Watcher:
                 found.append(part)
         return found
 
-    def _watch(self) -> None:
+    def _look(self) -> None:
         while not self._ended.wait(0.3):
             ids, texts = labels(self._uri, self._night)
             self.doubled.update(one for one, times in Counter(ids).items() if times > 1)

@@ -18,7 +18,7 @@ from tests.faults.harness import STAGES, Harness, stopped
 from tests.faults.replayed import (
     MAKING,
     PROMOTING,
-    Watcher,
+    Reader,
     await_state,
     bring_late,
     check_whole,
@@ -109,7 +109,7 @@ def test_a_replay_killed_anywhere_leaves_the_live_night_alone_and_ends_as_if_und
     harness: Harness, made: Made
 ) -> None:
     expected, before, ids = digests(harness, made.night), fingerprint(harness), ids_of(harness, made)
-    with Watcher(harness, made.night) as watcher:
+    with Reader(harness, made.night) as watcher:
         for place in MAKING:
             assert step(harness, made, "discard") == 0, harness.tail("replay")
             assert replay(harness, made, place) == KILLED, f"not killed at {place}\n{harness.tail('replay')}"
@@ -140,7 +140,7 @@ def test_a_promotion_killed_anywhere_switches_readers_once_and_tells_each_change
     for place in PROMOTING:
         sent = {row["alert_id"] for row in Lake.read(harness.settings.lake_root).sent}
         ids = ids_of(harness, made)
-        with Watcher(harness, made.night) as watcher:
+        with Reader(harness, made.night) as watcher:
             assert step(harness, made, "promote", place) == KILLED, f"not killed at {place}\n{harness.tail('replay')}"
             assert step(harness, made, "promote") == 0, f"killed at {place}\n{harness.tail('replay')}"
         promoted = record(harness, made.night)
