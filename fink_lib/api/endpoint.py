@@ -132,7 +132,7 @@ class Endpoint:
         return handle
 
     def _lane(self, request: Request, given: Mapping[str, Any]) -> anyio.CapacityLimiter | None:
-        if not self.tabular:
+        if not self.tabular or self.tag != "alerts":
             return None
         lanes: Lanes = request.app.state.lanes
         return lanes.long if self.slow is not None and self.slow(given) else lanes.short

@@ -22,11 +22,11 @@ MOST_PARTS = 100
 TIMEOUT_S = 60.0
 """Nobody waits longer for an answer; what computes it goes on to its own end, and holds its place until then."""
 
-TABLES_AT_ONCE = 3
-"""Questions for tables which are worked on at one time; others wait their turn.
+ALERTS_AT_ONCE = 3
+"""Questions for alerts which are worked on at one time; others wait their turn.
 
 They compute more than they wait, and Python computes one at a time: worked on all at once, each ends as late as the
-last. Of 50 people who read at once, one in twenty waited 64 ms for an object without a limit, 44 ms with this one.
+last. What it does to the waiting of 50 people is measured by ``fink bench --stage api``.
 """
 
 SLOW_AT_ONCE = 2
@@ -37,13 +37,13 @@ Result = TypeVar("Result")
 
 @dataclass
 class Lanes:
-    """The places in which questions for tables are worked on: few, and some of them only for those that read much.
+    """The places in which questions for tables of alerts are worked on: few, some of them for those that read much.
 
-    Whoever asks for little then never waits for all those who ask for much, nor for a service that does not answer them
-    if the question needs none.
+    So whoever asks for little does not wait for those who ask for much; and what is no such question, as the state of
+    nights and services, does not wait for an archive that hangs.
     """
 
-    short: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(TABLES_AT_ONCE))
+    short: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(ALERTS_AT_ONCE))
     long: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(SLOW_AT_ONCE))
 
 

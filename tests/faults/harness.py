@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -273,7 +274,7 @@ class Keeper:
                     self.drivers[stage] = self._harness.driver(stage)
 
 
-class Watcher:
+class Watcher(ABC):
     """A thread that looks at something as long as its block runs."""
 
     def __init__(self, name: str) -> None:
@@ -288,8 +289,8 @@ class Watcher:
         self._ended.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _look(self) -> None: ...
 
 
 class Sampler(Watcher):

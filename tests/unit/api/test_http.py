@@ -134,7 +134,7 @@ def test_what_is_no_date_is_refused(text):
 
 def test_questions_for_tables_have_few_places_and_large_ones_their_own():
     lanes = http.Lanes()
-    assert (lanes.short.total_tokens, lanes.long.total_tokens) == (http.TABLES_AT_ONCE, http.SLOW_AT_ONCE)
+    assert (lanes.short.total_tokens, lanes.long.total_tokens) == (http.ALERTS_AT_ONCE, http.SLOW_AT_ONCE)
     request = SimpleNamespace(app=SimpleNamespace(state=SimpleNamespace(lanes=lanes)))
     by_path = {endpoint.path: endpoint for endpoint in find_endpoints()}
     cone = by_path["/api/v1/conesearch"]
@@ -142,3 +142,4 @@ def test_questions_for_tables_have_few_places_and_large_ones_their_own():
     assert cone._lane(request, {"radius": "18000"}) is lanes.long
     assert by_path["/api/v1/objects"]._lane(request, {"objectId": "ZTF18aaaaaah"}) is lanes.short
     assert by_path["/health"]._lane(request, {}) is None
+    assert by_path[STATISTICS]._lane(request, {"date": NIGHTS[0]}) is None
